@@ -105,7 +105,9 @@ class AmsRefused(AmsError):
 
     code = "ams-refused"
 
-    def __init__(self, what: str, *, http_status: int, error_type: str | None = None, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, http_status: int, error_type: str | None = None, where: str | None = None, hint: str | None = None
+    ) -> None:
         self.http_status = http_status
         self.error_type = error_type
         super().__init__(what, where=where, hint=hint)

@@ -163,7 +163,7 @@ def direction_of(before: Amount, after: Amount, unset_means: UnsetMeans) -> Dire
     return Direction.LOOSEN if now > then else Direction.NEUTRAL
 
 
-# --- desired: what the manifests say -------------------------------------------------------------------------------------------------
+# --- desired: what the manifests say ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ class DesiredAccount:
     execution_firms: tuple[DesiredExecutionFirm, ...] = ()
 
 
-# --- live: what the AMS says ---------------------------------------------------------------------------------------------------------
+# --- live: what the AMS says ---
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

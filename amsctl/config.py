@@ -1,0 +1,149 @@
+"""What `amsctl.yaml` says, as values. Standard library only; reading it is ``manifests.project``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from amsctl.diagnostics import Source
+from amsctl.model import Owner, Undeclared, UnsetMeans
+
+PROJECT_FILE: Final = "amsctl.yaml"
+
+
+class Secret:
+    """A text that shows itself to nobody: ``reveal()`` is the only way to it, and only ``ams.auth`` calls it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The secret text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(•••)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "Secret(•••)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._text))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a secret is never pickled or copied")
+
+
+class AuthType(StrEnum):
+    """How requests prove who sends them."""
+
+    NONE = "none"
+    BASIC = "basic"
+    OAUTH2 = "oauth2"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """Credentials of one environment. ``client_id`` (the API ID) is public and case sensitive; the secret is not shown."""
+
+    type: AuthType = AuthType.NONE
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    token_url: str | None = None
+    logon_path: str = "/logon"
+
+    @property
+    def principal(self) -> str:
+        """The API ID, or ``anonymous`` where none is configured."""
+        return self.client_id or "anonymous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Own CA bundle and client certificate, as paths. Verification itself cannot be switched off."""
+
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class UnlimitedAs(StrEnum):
+    """How an unlimited leg is written on the wire; CME does not publish it."""
+
+    NULL = "null"
+    OMIT = "omit"
+    WORD = "Unlimited"
+
+
+class OffsetCounts(StrEnum):
+    """What the ``offset`` of a paged request counts; CME does not publish it."""
+
+    PAGES = "pages"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What CME has not published, one setting each (docs/assumptions.md)."""
+
+    unlimited_as: UnlimitedAs = UnlimitedAs.NULL
+    first_offset: int = 1
+    offset_counts: OffsetCounts = OffsetCounts.PAGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Pace and patience. ``per_second`` of ``None`` means no cap of ours."""
+
+    concurrency: int = 8
+    per_second: float | None = 20.0
+    timeout_seconds: float = 30.0
+    deadline_seconds: float = 300.0
+    settle_seconds: float = 30.0
+    rows_per_post: int = 500
+    page_size: int = 50
+    max_body_bytes: int = 16 * 1024 * 1024
+    retries: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """One AMS that can be planned against. ``${NAME}`` is already replaced."""
+
+    name: str
+    url: str
+    auth: Auth = field(default_factory=Auth)
+    protected: bool = False
+    tls: Tls = field(default_factory=Tls)
+    proxy: str | None = None
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """The project file, whole. ``root`` is the folder it stands in (absolute); ``environments`` are still unresolved texts: choosing one of them
+    with ``manifests.project.environment`` reads ``${NAME}`` from the process environment.
+    """
+
+    root: str
+    source: Source
+    manifests: tuple[str, ...] = (".",)
+    ownership: tuple[Owner, ...] = (Owner.EF, Owner.CMF)
+    unset_means: UnsetMeans = UnsetMeans.UNLIMITED
+    undeclared: Undeclared = Undeclared.REPORT
+    default_environment: str | None = None
+    environments: Mapping[str, object] = field(default_factory=dict)
+    requests: Requests = field(default_factory=Requests)
+    ledger_url: str | None = None
+    guards_off: bool = False
