@@ -1,0 +1,1 @@
+"""HTTP ↔ live: the careful hand that reads the AMS, and the one that writes to it."""

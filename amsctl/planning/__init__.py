@@ -1,0 +1,1 @@
+"""Desired × live → plan: a pure function. No HTTP, no YAML, no click, no clock."""

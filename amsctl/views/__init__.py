@@ -1,0 +1,1 @@
+"""Values → text. Pure: a view returns text and never prints."""
