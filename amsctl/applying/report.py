@@ -1,0 +1,136 @@
+"""What became of each planned step (``amsctl.report/v1``), and the exit code that follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from amsctl.errors import ExitCode, PlanFileError
+from amsctl.model import Outcome
+
+REPORT_FORMAT: Final = "amsctl.report/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One planned step: its outcome, the last HTTP status (``None``: no answer, or never sent), how often it was sent, and why."""
+
+    id: str
+    outcome: Outcome
+    http_status: int | None = None
+    attempts: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """An apply, told truthfully: every planned step exactly once, in the plan's order.
+
+    ``stale`` tells what had moved when the apply refused (or stopped) because live state was no longer what the plan saw; ``interrupted`` is the
+    exit code of the signal that stopped it.
+    """
+
+    plan_digest: str
+    started_at: str
+    finished_at: str
+    steps: tuple[StepReport, ...]
+    stale: tuple[str, ...] = ()
+    interrupted: ExitCode | None = None
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """How many steps ended in each outcome; every outcome is a key."""
+        counted = Counter(step.outcome for step in self.steps)
+        return {outcome: counted[outcome] for outcome in Outcome}
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst that happened, by the contract's table.
+
+        Unverified beats everything: what the AMS holds is then not known to be what was reviewed. Then stale, then interrupted, then partial: a
+        step failed or was blocked, whether or not others landed.
+        """
+        counts = self.counts
+        if counts[Outcome.DIVERGED] or counts[Outcome.UNKNOWN]:
+            return ExitCode.UNVERIFIED
+        if self.stale:
+            return ExitCode.STALE
+        if self.interrupted is not None:
+            return self.interrupted
+        if counts[Outcome.FAILED] or counts[Outcome.BLOCKED]:
+            return ExitCode.PARTIAL
+        return ExitCode.DONE
+
+
+def encode_step_report(step: StepReport) -> dict[str, object]:
+    """One step as the report and the events file write it."""
+    return {
+        "id": step.id,
+        "outcome": step.outcome.value,
+        "http_status": step.http_status,
+        "attempts": step.attempts,
+        "message": step.message,
+    }
+
+
+def encode_report(report: Report) -> dict[str, object]:
+    """The report as one JSON object."""
+    return {
+        "format": REPORT_FORMAT,
+        "plan_digest": report.plan_digest,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "steps": [encode_step_report(step) for step in report.steps],
+        "stale": list(report.stale),
+        "interrupted": None if report.interrupted is None else int(report.interrupted),
+        "summary": {
+            "steps": len(report.steps),
+            **{outcome.value: count for outcome, count in report.counts.items()},
+            "exit_code": int(report.exit_code),
+        },
+    }
+
+
+def decode_report(value: object) -> Report:
+    """The report that a JSON value holds; PlanFileError when it is not one or contradicts itself."""
+    try:
+        assert isinstance(value, dict)
+        assert value["format"] == REPORT_FORMAT
+        report = Report(
+            plan_digest=_text(value["plan_digest"]),
+            started_at=_text(value["started_at"]),
+            finished_at=_text(value["finished_at"]),
+            steps=tuple(_decode_steps(value["steps"])),
+            stale=tuple(_text(line) for line in value["stale"]),
+            interrupted=None if value["interrupted"] is None else ExitCode(value["interrupted"]),
+        )
+        assert encode_report(report) == value
+    except (AssertionError, KeyError, TypeError, ValueError):
+        raise PlanFileError(
+            "this is not an apply report that this version reads",
+            expected=REPORT_FORMAT,
+            hint="use a file that apply --format json printed",
+        ) from None
+    return report
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _decode_steps(items: Iterable[dict[str, object]]) -> Iterable[StepReport]:
+    for item in items:
+        status, attempts = item["http_status"], item["attempts"]
+        if not isinstance(attempts, int) or not (status is None or isinstance(status, int)):
+            raise TypeError
+        yield StepReport(
+            id=_text(item["id"]),
+            outcome=Outcome(_text(item["outcome"])),
+            http_status=status,
+            attempts=attempts,
+            message=_text(item["message"]),
+        )

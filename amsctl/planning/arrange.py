@@ -1,0 +1,243 @@
+"""Differences → the plan: calls in the order that never lets more through than before or after.
+
+Per account: halt (deactivate, suspend), tighten, then loosen, then release (lift suspensions, activate). A row whose legs move both ways is written
+twice, the tightening legs first with the others at their live values. Rows of one account and phase share a POST. Every loosening waits for all that
+tightens in its account, every release for everything else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from amsctl.diagnostics import Severity
+from amsctl.model import (
+    LEGS,
+    AccountKey,
+    AccountStatus,
+    Direction,
+    FourAmounts,
+    LegRef,
+    LiveAccount,
+    Owner,
+    Phase,
+)
+from amsctl.planning.codec import sealed
+from amsctl.planning.diff import Difference, RowChange, Rules
+from amsctl.planning.fingerprint import fingerprint
+from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target
+from amsctl.wire import bodies, paths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPlan:
+    """One account's part of a plan. Change and step ids are local: numbers from 1, as text, until ``assemble`` numbers the whole."""
+
+    key: AccountKey
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+    observed: Observed
+
+
+def arrange(difference: Difference, live: LiveAccount, rules: Rules) -> AccountPlan:
+    """One account's changes, and the calls that make them, in order."""
+    changes = tuple(replace(change, id=str(number)) for number, change in enumerate(difference.changes, 1))
+    ids = {_identity(change): change.id for change in changes}
+    return AccountPlan(
+        key=live.key,
+        changes=changes,
+        steps=tuple(_numbered(_calls(difference, live, rules, ids))),
+        findings=difference.findings,
+        observed=Observed(
+            clearing_firm=live.key.firm,
+            account=live.key.number,
+            sha256=fingerprint(live),
+            read_at=live.read_at,
+            rows=live.row_count,
+            pages=live.pages,
+        ),
+    )
+
+
+def _identity(change: Change) -> tuple[object, ...]:
+    return (change.kind, change.execution_firm, change.product, change.owner, change.leg)
+
+
+def _numbered(calls: Iterable[Step]) -> Iterator[Step]:
+    """Local ids, and for each step what must be verified before it."""
+    strict: list[str] = []
+    earlier: list[str] = []
+    for number, call in enumerate(calls, 1):
+        after: tuple[str, ...] = ()
+        if call.phase is Phase.LOOSEN:
+            after = tuple(strict)
+        elif call.phase is Phase.RELEASE:
+            after = tuple(earlier)
+        else:
+            strict.append(str(number))
+        if call.phase is not Phase.RELEASE:
+            earlier.append(str(number))
+        yield replace(call, id=str(number), after=after)
+
+
+# --- the calls of one account ---
+
+
+def _calls(difference: Difference, live: LiveAccount, rules: Rules, ids: Mapping[tuple[object, ...], str]) -> Iterator[Step]:
+    status, suspensions = difference.status, difference.suspensions
+    if status is not None and status.direction is Direction.TIGHTEN:
+        yield _status_call(status, live, Phase.HALT, ids)
+    yield from _suspension_call([change for change in suspensions if change.after is True], live, Phase.HALT, ids)
+    yield from _limit_calls(difference.rows, live, rules, Phase.TIGHTEN, ids)
+    yield from _limit_calls(difference.rows, live, rules, Phase.LOOSEN, ids)
+    yield from _suspension_call([change for change in suspensions if change.after is False], live, Phase.RELEASE, ids)
+    if status is not None and status.direction is Direction.LOOSEN:
+        yield _status_call(status, live, Phase.RELEASE, ids)
+
+
+def _step(live: LiveAccount, phase: Phase, path: str, body: bodies.JsonObject, changes: Iterable[str], *, delete: bool = False) -> Step:
+    return Step(
+        id="",
+        phase=phase,
+        clearing_firm=live.key.firm,
+        account=live.key.number,
+        path=path,
+        query=dict(bodies.DELETE_QUERY) if delete else {},
+        body=body,
+        changes=tuple(changes),
+    )
+
+
+def _status_call(change: Change, live: LiveAccount, phase: Phase, ids: Mapping[tuple[object, ...], str]) -> Step:
+    body = bodies.account_status_body(live.key, AccountStatus(cast("str", change.after)))
+    return _step(live, phase, paths.account_status(live.key.firm), body, [ids[_identity(change)]])
+
+
+def _suspension_call(changes: list[Change], live: LiveAccount, phase: Phase, ids: Mapping[tuple[object, ...], str]) -> Iterator[Step]:
+    if changes:
+        wanted = {cast("str", change.execution_firm): change.after is True for change in changes}
+        body = bodies.execution_firm_body(live.key, wanted)
+        yield _step(live, phase, paths.execution_firm_status(*live.key), body, [ids[_identity(change)] for change in changes])
+
+
+def _limit_calls(
+    rows: tuple[RowChange, ...], live: LiveAccount, rules: Rules, phase: Phase, ids: Mapping[tuple[object, ...], str]
+) -> Iterator[Step]:
+    for delete in (False, True):
+        writes = [write for row in rows if row.deletes is delete and (write := _write(row, phase)) is not None]
+        for start in range(0, len(writes), rules.rows_per_post):
+            batch = writes[start : start + rules.rows_per_post]
+            body = bodies.limits_body(live.key, (_body_row(write, rules, delete=delete) for write in batch))
+            carried = [
+                ids[(ChangeKind.LIMIT, write.row.key.execution_firm, write.row.key.product, ref.owner, ref.leg)]
+                for write in batch
+                for ref in write.carries
+            ]
+            yield _step(live, phase, paths.limits(*live.key), body, carried, delete=delete)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Write:
+    """One row as one phase writes it: all four legs, and the legs that it carries to their wanted value."""
+
+    row: RowChange
+    legs: FourAmounts
+    carries: tuple[LegRef, ...]
+
+
+def _write(row: RowChange, phase: Phase) -> _Write | None:
+    """What a phase writes of a row; ``None`` when the row has nothing in it.
+
+    Neutral legs ride with the first write of their row. A row that is deleted, or that opens an effective limit without a loosening leg, is
+    written once: with whichever way it goes.
+    """
+    loosens = tuple(ref for ref, direction in row.moves if direction is Direction.LOOSEN)
+    calm = tuple(ref for ref, direction in row.moves if direction is not Direction.LOOSEN)
+    everything = tuple(ref for ref, _ in row.moves)
+    if row.deletes or row.opens or row.adds or not loosens or not _any_tightens(row):
+        home = Phase.LOOSEN if loosens or row.opens else Phase.TIGHTEN
+        return _Write(row=row, legs=row.after, carries=everything) if phase is home else None
+    if phase is Phase.TIGHTEN:
+        held = tuple(old if ref in loosens else new for ref, old, new in zip(LEGS, row.before, row.after, strict=True))
+        return _Write(row=row, legs=cast("FourAmounts", held), carries=calm)
+    return _Write(row=row, legs=row.after, carries=loosens)
+
+
+def _any_tightens(row: RowChange) -> bool:
+    return any(direction is Direction.TIGHTEN for _, direction in row.moves)
+
+
+def _body_row(write: _Write, rules: Rules, *, delete: bool) -> bodies.JsonObject:
+    """The row whole; a deleted one names its live values. A side that this write leaves alone goes back exactly as it came."""
+    row = write.row
+    echo: dict[Owner, object] = {}
+    if row.live is not None and row.live.wire is not None:
+        moved = {ref.owner for ref in write.carries}
+        echo = {owner: raw for owner, raw in zip(Owner, row.live.wire, strict=True) if raw is not None and (delete or owner not in moved)}
+    return bodies.limit_row(row.key, row.before if delete else write.legs, unlimited_as=rules.unlimited_as, echo=echo)
+
+
+# --- the whole ---
+
+
+def assemble(
+    parts: Iterable[AccountPlan], *, target: Target, origin: Origin, created_at: str, expires_at: str, tool_version: str, guards_off: bool
+) -> Plan:
+    """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; sealed by its digest."""
+    changes: list[Change] = []
+    steps: list[Step] = []
+    observed: list[Observed] = []
+    findings: list[Finding] = [_guards_off()] if guards_off else []
+    changed = 0
+    for part in sorted(parts, key=lambda item: item.key):
+        first_change, first_step = len(changes), len(steps)
+        changes += (replace(change, id=f"c{first_change + int(change.id)}") for change in part.changes)
+        steps += (_renumbered(step, first_change, first_step) for step in part.steps)
+        observed.append(part.observed)
+        findings += part.findings
+        changed += bool(part.changes)
+    directions = Counter(change.direction for change in changes)
+    return sealed(
+        Plan(
+            digest="",
+            created_at=created_at,
+            expires_at=expires_at,
+            tool_version=tool_version,
+            target=target,
+            origin=origin,
+            summary=Summary(
+                accounts=len(observed),
+                accounts_changed=changed,
+                changes=len(changes),
+                tighten=directions[Direction.TIGHTEN],
+                loosen=directions[Direction.LOOSEN],
+                neutral=directions[Direction.NEUTRAL],
+                requests=len(steps),
+            ),
+            changes=tuple(changes),
+            steps=tuple(steps),
+            observed=tuple(observed),
+            findings=tuple(findings),
+        )
+    )
+
+
+def _renumbered(step: Step, first_change: int, first_step: int) -> Step:
+    return replace(
+        step,
+        id=f"s{first_step + int(step.id)}",
+        changes=tuple(f"c{first_change + int(change)}" for change in step.changes),
+        after=tuple(f"s{first_step + int(earlier)}" for earlier in step.after),
+    )
+
+
+def _guards_off() -> Finding:
+    return Finding(
+        code="guards-off",
+        severity=Severity.WARNING,
+        message="every guard is switched off by the project file (guards: none)",
+        where="amsctl.yaml",
+    )

@@ -1,0 +1,416 @@
+"""Plan ↔ JSON (``amsctl.plan/v1``), and the digest that seals it.
+
+Decoding is strict: a missing, unknown or ill-typed member, another format, or a digest that does not match is refused with the place where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final, TypeVar, cast
+
+from amsctl.diagnostics import Severity, Source
+from amsctl.errors import PlanFileError
+from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
+from amsctl.planning.fingerprint import amount_json, sha256
+from amsctl.planning.plan import (
+    PLAN_FORMAT,
+    Change,
+    ChangeKind,
+    ChangeValue,
+    Finding,
+    Git,
+    Observed,
+    Origin,
+    Plan,
+    Selection,
+    Step,
+    Summary,
+    Target,
+)
+
+TOOL: Final = "amsctl"
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=StrEnum)
+
+
+# --- encode ---
+
+
+def encode(plan: Plan) -> dict[str, object]:
+    """The plan as one JSON object, members in reading order."""
+    return {"format": PLAN_FORMAT, "digest": plan.digest, **_rest(plan)}
+
+
+def _rest(plan: Plan) -> dict[str, object]:
+    return {
+        "created_at": plan.created_at,
+        "expires_at": plan.expires_at,
+        "tool": {"name": TOOL, "version": plan.tool_version},
+        "target": _target(plan.target),
+        "source": _origin(plan.origin),
+        "summary": {name: getattr(plan.summary, name) for name in Summary.__slots__},
+        "changes": [encode_change(change) for change in plan.changes],
+        "steps": [encode_step(step) for step in plan.steps],
+        "observed": [{name: getattr(item, name) for name in Observed.__slots__} for item in plan.observed],
+        "findings": [encode_finding(finding) for finding in plan.findings],
+    }
+
+
+def digest_of(plan: Plan) -> str:
+    """``sha256:…`` over everything but the digest itself, in canonical JSON (RFC 8785)."""
+    return "sha256:" + sha256({"format": PLAN_FORMAT, **_rest(plan)})
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with its digest filled in."""
+    return replace(plan, digest=digest_of(plan))
+
+
+def _target(target: Target) -> dict[str, object]:
+    return {
+        "environment": target.environment,
+        "url": target.url,
+        "service": target.service,
+        "principal": target.principal,
+        "ownership": [owner.value for owner in target.ownership],
+        "unset_means": target.unset_means,
+        "protected": target.protected,
+    }
+
+
+def _origin(origin: Origin) -> dict[str, object]:
+    git = origin.git
+    return {
+        "manifests_sha256": origin.manifests_sha256,
+        "git": None if git is None else {"commit": git.commit, "author": git.author, "dirty": git.dirty},
+        "selection": {
+            "paths": list(origin.selection.paths),
+            "accounts": list(origin.selection.accounts),
+            "labels": list(origin.selection.labels),
+        },
+    }
+
+
+def _value_json(value: ChangeValue) -> int | str | bool:
+    return amount_json(value) if isinstance(value, Special) else value
+
+
+def encode_change(change: Change) -> dict[str, object]:
+    """One change as JSON; members that do not apply to its kind are null."""
+    return {
+        "id": change.id,
+        "kind": change.kind.value,
+        "clearing_firm": change.clearing_firm,
+        "account": change.account,
+        "execution_firm": change.execution_firm,
+        "product": change.product,
+        "owner": None if change.owner is None else change.owner.value,
+        "leg": None if change.leg is None else change.leg.value,
+        "before": _value_json(change.before),
+        "after": _value_json(change.after),
+        "direction": change.direction.value,
+        "binding": change.binding,
+        "effective_before": None if change.effective_before is None else amount_json(change.effective_before),
+        "effective_after": None if change.effective_after is None else amount_json(change.effective_after),
+        "usage": change.usage,
+        "source": None if change.source is None else change.source._asdict(),
+    }
+
+
+def encode_step(step: Step) -> dict[str, object]:
+    """One step as JSON."""
+    return {
+        "id": step.id,
+        "phase": step.phase.value,
+        "clearing_firm": step.clearing_firm,
+        "account": step.account,
+        "method": step.method,
+        "path": step.path,
+        "query": dict(step.query),
+        "body": step.body,
+        "changes": list(step.changes),
+        "after": list(step.after),
+    }
+
+
+def encode_finding(finding: Finding) -> dict[str, object]:
+    """One finding as JSON."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "where": finding.where,
+        "blocks": finding.blocks,
+    }
+
+
+# --- decode ---
+
+
+def decode(value: object) -> Plan:
+    """The plan that a JSON value holds; PlanFileError names the first member that is not as it must be, or a digest that does not match."""
+    reader = _Reader(value, "")
+    found = reader.take("format", _text)
+    if found != PLAN_FORMAT:
+        raise PlanFileError("this is not a plan that this version reads", where="format", expected=PLAN_FORMAT, found=repr(found))
+    digest = reader.take("digest", _text)
+    tool = reader.object("tool")
+    if tool.take("name", _text) != TOOL:
+        raise PlanFileError("this plan was written by another tool", where="tool.name", expected=TOOL)
+    plan = Plan(
+        digest=digest,
+        created_at=reader.take("created_at", _text),
+        expires_at=reader.take("expires_at", _text),
+        tool_version=tool.take("version", _text),
+        target=_read_target(reader.object("target")),
+        origin=_read_origin(reader.object("source")),
+        summary=_read_summary(reader.object("summary")),
+        changes=tuple(reader.list("changes", _read_change)),
+        steps=tuple(reader.list("steps", _read_step)),
+        observed=tuple(reader.list("observed", _read_observed)),
+        findings=tuple(reader.list("findings", _read_finding)),
+    )
+    tool.done()
+    reader.done()
+    actual = digest_of(plan)
+    if actual != digest:
+        raise PlanFileError(
+            "the plan was changed after it was written",
+            where="digest",
+            expected=digest,
+            found=actual,
+            hint="make the plan again with amsctl plan -o",
+        )
+    return plan
+
+
+class _Reader:
+    """An object's members, taken one by one; what is left over at the end is unknown."""
+
+    def __init__(self, value: object, where: str) -> None:
+        self.where = where
+        if not isinstance(value, Mapping):
+            raise PlanFileError(
+                "the plan file is not as it must be", where=where or "top level", expected="an object", found=type(value).__name__
+            )
+        self._members = dict(cast("Mapping[str, object]", value))
+
+    def at(self, name: str) -> str:
+        return f"{self.where}.{name}" if self.where else name
+
+    def raw(self, name: str) -> object:
+        if name not in self._members:
+            raise PlanFileError("the plan file lacks a member", where=self.at(name))
+        return self._members.pop(name)
+
+    def take(self, name: str, read: Callable[[object], _T]) -> _T:
+        value = self.raw(name)
+        try:
+            return read(value)
+        except _NotAs as problem:
+            raise PlanFileError(
+                "the plan file is not as it must be", where=self.at(name), expected=problem.expected, found=repr(value)[:80]
+            ) from None
+
+    def optional(self, name: str, read: Callable[[object], _T]) -> _T | None:
+        if self._members.get(name, _MISSING) is None:
+            del self._members[name]
+            return None
+        return self.take(name, read)
+
+    def object(self, name: str) -> _Reader:
+        return _Reader(self.raw(name), self.at(name))
+
+    def list(self, name: str, read: Callable[[_Reader], _T]) -> list[_T]:
+        items = self.take(name, _list)
+        result = []
+        for number, item in enumerate(items):
+            reader = _Reader(item, f"{self.at(name)}[{number}]")
+            result.append(read(reader))
+            reader.done()
+        return result
+
+    def done(self) -> None:
+        if self._members:
+            raise PlanFileError("the plan file has a member that this version does not know", where=self.at(sorted(self._members)[0]))
+
+
+_MISSING: Final = object()
+
+
+class _NotAs(Exception):
+    def __init__(self, expected: str) -> None:
+        self.expected = expected
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise _NotAs("a text")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _NotAs("true or false")
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise _NotAs("a whole number, 0 or more")
+
+
+def _list(value: object) -> list[object]:
+    if isinstance(value, list):
+        return value
+    raise _NotAs("a list")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(item) for item in _list(value))
+
+
+def _text_map(value: object) -> dict[str, str]:
+    if isinstance(value, dict):
+        return {_text(key): _text(item) for key, item in value.items()}
+    raise _NotAs("an object of texts")
+
+
+def _json_object(value: object) -> dict[str, object]:
+    if isinstance(value, dict):
+        return value
+    raise _NotAs("an object")
+
+
+def _word(kind: type[_E]) -> Callable[[object], _E]:
+    def read(value: object) -> _E:
+        try:
+            return kind(_text(value))
+        except ValueError:
+            raise _NotAs("one of " + ", ".join(kind)) from None
+
+    return read
+
+
+def _amount(value: object) -> Amount:
+    if isinstance(value, str):
+        try:
+            return Special(value)
+        except ValueError:
+            raise _NotAs("a whole number, unlimited or unset") from None
+    return _count(value)
+
+
+def _read_target(reader: _Reader) -> Target:
+    target = Target(
+        environment=reader.take("environment", _text),
+        url=reader.take("url", _text),
+        service=reader.take("service", _text),
+        principal=reader.take("principal", _text),
+        ownership=tuple(_word(Owner)(item) for item in reader.take("ownership", _texts)),
+        unset_means=reader.take("unset_means", _text),
+        protected=reader.take("protected", _flag),
+    )
+    reader.done()
+    return target
+
+
+def _read_origin(reader: _Reader) -> Origin:
+    manifests = reader.take("manifests_sha256", _text)
+    raw = reader.optional("git", _json_object)
+    git = None
+    if raw is not None:
+        members = _Reader(raw, reader.at("git"))
+        git = Git(commit=members.take("commit", _text), author=members.take("author", _text), dirty=members.take("dirty", _flag))
+        members.done()
+    members = reader.object("selection")
+    selection = Selection(
+        paths=members.take("paths", _texts), accounts=members.take("accounts", _texts), labels=members.take("labels", _texts)
+    )
+    members.done()
+    reader.done()
+    return Origin(manifests_sha256=manifests, git=git, selection=selection)
+
+
+def _read_summary(reader: _Reader) -> Summary:
+    summary = Summary(**{name: reader.take(name, _count) for name in Summary.__slots__})
+    reader.done()
+    return summary
+
+
+_READ_VALUE: Final[Mapping[ChangeKind, Callable[[object], ChangeValue]]] = {
+    ChangeKind.LIMIT: _amount,
+    ChangeKind.SUSPENSION: _flag,
+    ChangeKind.STATUS: _text,
+}
+
+
+def _read_change(reader: _Reader) -> Change:
+    kind = reader.take("kind", _word(ChangeKind))
+    return Change(
+        id=reader.take("id", _text),
+        kind=kind,
+        clearing_firm=reader.take("clearing_firm", _text),
+        account=reader.take("account", _text),
+        execution_firm=reader.optional("execution_firm", _text),
+        product=reader.optional("product", _text),
+        owner=reader.optional("owner", _word(Owner)),
+        leg=reader.optional("leg", _word(Leg)),
+        before=reader.take("before", _READ_VALUE[kind]),
+        after=reader.take("after", _READ_VALUE[kind]),
+        direction=reader.take("direction", _word(Direction)),
+        binding=reader.take("binding", _flag),
+        effective_before=reader.optional("effective_before", _amount),
+        effective_after=reader.optional("effective_after", _amount),
+        usage=reader.optional("usage", _count),
+        source=_read_source(reader),
+    )
+
+
+def _read_source(reader: _Reader) -> Source | None:
+    raw = reader.optional("source", _json_object)
+    if raw is None:
+        return None
+    members = _Reader(raw, reader.at("source"))
+    source = Source(members.take("file", _text), members.take("line", _count), members.take("column", _count))
+    members.done()
+    return source
+
+
+def _read_step(reader: _Reader) -> Step:
+    return Step(
+        id=reader.take("id", _text),
+        phase=reader.take("phase", _word(Phase)),
+        clearing_firm=reader.take("clearing_firm", _text),
+        account=reader.take("account", _text),
+        method=reader.take("method", _text),
+        path=reader.take("path", _text),
+        query=reader.take("query", _text_map),
+        body=reader.take("body", _json_object),
+        changes=reader.take("changes", _texts),
+        after=reader.take("after", _texts),
+    )
+
+
+def _read_observed(reader: _Reader) -> Observed:
+    return Observed(
+        clearing_firm=reader.take("clearing_firm", _text),
+        account=reader.take("account", _text),
+        sha256=reader.take("sha256", _text),
+        read_at=reader.take("read_at", _text),
+        rows=reader.take("rows", _count),
+        pages=reader.take("pages", _count),
+    )
+
+
+def _read_finding(reader: _Reader) -> Finding:
+    return Finding(
+        code=reader.take("code", _text),
+        severity=reader.take("severity", _word(Severity)),
+        message=reader.take("message", _text),
+        where=reader.take("where", _text),
+        blocks=reader.take("blocks", _flag),
+    )

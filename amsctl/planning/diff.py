@@ -1,0 +1,392 @@
+"""Desired × live of one account → changes, row by row.
+
+The rules (contract §1, AMS §1 and §3): what is not written is not managed; a row of four legs without a number is no row; a side outside the
+ownership is an expectation and never written; each leg is one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from amsctl.config import UnlimitedAs
+from amsctl.diagnostics import Severity, Source
+from amsctl.model import (
+    LEGS,
+    NO_ROW,
+    UNLIMITED,
+    UNSET,
+    AccountStatus,
+    Amount,
+    DesiredAccount,
+    DesiredExecutionFirm,
+    DesiredRow,
+    Direction,
+    FourAmounts,
+    Leg,
+    LegRef,
+    LiveAccount,
+    LiveRow,
+    Owner,
+    RowKey,
+    Undeclared,
+    UnsetMeans,
+    direction_of,
+    effective,
+    lets_through,
+)
+from amsctl.planning.plan import Change, ChangeKind, Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the project file decides about planning."""
+
+    ownership: frozenset[Owner] = frozenset(Owner)
+    unset_means: UnsetMeans = UnsetMeans.UNLIMITED
+    undeclared: Undeclared = Undeclared.REPORT
+    unlimited_as: UnlimitedAs = UnlimitedAs.NULL
+    rows_per_post: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChange:
+    """One row that changes: all four legs before, after, and the legs that are changes, each with its direction.
+
+    ``before`` is ``NO_ROW`` for a row that does not exist. ``after`` is complete: legs that nobody manages keep their value, or become ``UNLIMITED``
+    where the row is created. ``deletes``: the row goes away by a delete call.
+    """
+
+    key: RowKey
+    before: FourAmounts
+    after: FourAmounts
+    moves: tuple[tuple[LegRef, Direction], ...]
+    deletes: bool
+    changes: tuple[Change, ...]
+    live: LiveRow | None
+    opens: bool = False
+    """Whether some leg's effective limit grows although no managed leg loosens: the row is then written among the loosening ones."""
+
+    @property
+    def adds(self) -> bool:
+        """Whether the row is created."""
+        return self.live is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What differs on one account."""
+
+    status: Change | None
+    suspensions: tuple[Change, ...]
+    rows: tuple[RowChange, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Status first, then suspensions by execution firm, then legs by row."""
+        first = () if self.status is None else (self.status,)
+        return (*first, *self.suspensions, *(change for row in self.rows for change in row.changes))
+
+
+def diff(desired: DesiredAccount, live: LiveAccount, rules: Rules, eligible: Mapping[str, frozenset[str]] | None = None) -> Difference:
+    """All changes and findings of one account, in a fixed order; change ids are left empty for ``arrange`` to give.
+
+    ``eligible`` maps execution firm to products and is looked at only for rows that would be added; ``None`` leaves that unchecked.
+    """
+    findings: list[Finding] = []
+    rows = tuple(_rows(desired, live, rules, findings))
+    suspensions = tuple(_suspensions(desired, live))
+    status = _status(desired, live)
+    wanted = Difference(status=status, suspensions=suspensions, rows=rows, findings=())
+    if live.status is AccountStatus.CLOSED:
+        findings.append(_closed(desired, live, len(wanted.changes)))
+        return Difference(status=None, suspensions=(), rows=(), findings=_sorted(findings))
+    findings.extend(_unknown_execution_firms(desired, live, wanted))
+    if eligible is not None:
+        findings.extend(_ineligible(live, rows, eligible))
+    return Difference(status=status, suspensions=suspensions, rows=rows, findings=_sorted(findings))
+
+
+def added_rows(desired: DesiredAccount, live: LiveAccount, rules: Rules) -> tuple[RowKey, ...]:
+    """The rows that a plan would create, for which eligible products must be read first; none on a closed account."""
+    if live.status is AccountStatus.CLOSED:
+        return ()
+    return tuple(row.key for row in _rows(desired, live, rules, []) if row.adds)
+
+
+# --- status and suspension ---
+
+
+def _status(desired: DesiredAccount, live: LiveAccount) -> Change | None:
+    if desired.status is None or desired.status is live.status:
+        return None
+    return Change(
+        id="",
+        kind=ChangeKind.STATUS,
+        clearing_firm=live.key.firm,
+        account=live.key.number,
+        before=live.status.value,
+        after=desired.status.value,
+        direction=Direction.LOOSEN if desired.status is AccountStatus.ACTIVE else Direction.TIGHTEN,
+        binding=True,
+        source=desired.status_source,
+    )
+
+
+def _suspensions(desired: DesiredAccount, live: LiveAccount) -> Iterator[Change]:
+    for firm in sorted(desired.execution_firms, key=lambda item: item.id):
+        now = live.execution_firms.get(firm.id)
+        if firm.suspended is None or now is None or now is firm.suspended:
+            continue
+        yield Change(
+            id="",
+            kind=ChangeKind.SUSPENSION,
+            clearing_firm=live.key.firm,
+            account=live.key.number,
+            execution_firm=firm.id,
+            before=now,
+            after=firm.suspended,
+            direction=Direction.TIGHTEN if firm.suspended else Direction.LOOSEN,
+            binding=True,
+            source=firm.suspended_source,
+        )
+
+
+# --- rows ---
+
+
+def _rows(desired: DesiredAccount, live: LiveAccount, rules: Rules, findings: list[Finding]) -> Iterator[RowChange]:
+    declared = {row.key: row for firm in desired.execution_firms for row in firm.rows}
+    undeclared = desired.undeclared if desired.undeclared is not None else rules.undeclared
+    for key in sorted(declared.keys() | live.rows.keys()):
+        row = declared.get(key)
+        if row is None:
+            if undeclared is Undeclared.REPORT:
+                findings.append(_undeclared(live, key))
+            if undeclared is not Undeclared.UNSET:
+                continue
+            row = _tombstone(key, desired.source)
+        change = _row(row, live, rules, findings)
+        if change is not None:
+            yield change
+
+
+def _tombstone(key: RowKey, source: Source) -> DesiredRow:
+    return DesiredRow(
+        execution_firm=key.execution_firm,
+        product=key.product,
+        legs=(None, None, None, None),
+        sources=(None, None, None, None),
+        source=source,
+        unset=True,
+    )
+
+
+def _row(row: DesiredRow, live: LiveAccount, rules: Rules, findings: list[Finding]) -> RowChange | None:
+    current = live.rows.get(row.key)
+    before = NO_ROW if current is None else current.legs
+    wishes: tuple[Amount | None, ...] = NO_ROW if row.unset else row.legs
+    for ref, wish, found in zip(LEGS, wishes, before, strict=True):
+        if ref.owner not in rules.ownership and wish is not None and _differs(found, wish):
+            findings.append(_foreign_mismatch(live, row, ref, wish, found))
+    merged = [
+        found if wish is None or ref.owner not in rules.ownership else wish for ref, wish, found in zip(LEGS, wishes, before, strict=True)
+    ]
+    exists = any(isinstance(amount, int) for amount in merged)
+    # Once a row exists, a leg without a number reads as unlimited; without a row, every leg is unset. A row that goes away because its legs were
+    # declared unlimited (no tombstone) keeps that word.
+    settled = UNLIMITED if exists or (current is not None and not row.unset) else UNSET
+    after = cast("FourAmounts", tuple(amount if isinstance(amount, int) else settled for amount in merged))
+    moves = tuple(
+        (ref, direction_of(old, new, rules.unset_means))
+        for ref, wish, old, new in zip(LEGS, wishes, before, after, strict=True)
+        if wish is not None and ref.owner in rules.ownership and _moves(old, new, rules)
+    )
+    if not moves:
+        return None
+    opens = _opens(before, after, rules) and not any(direction is Direction.LOOSEN for _, direction in moves)
+    if opens or (current is None and rules.unset_means is UnsetMeans.BLOCKED):
+        findings.extend(_implicit(live, row, wishes, before, after, rules))
+    return RowChange(
+        key=row.key,
+        before=before,
+        after=after,
+        moves=moves,
+        deletes=row.unset and not exists,
+        changes=tuple(_leg_change(row, live, current, ref, direction, before, after, rules) for ref, direction in moves),
+        live=current,
+        opens=opens,
+    )
+
+
+def _differs(found: Amount, wish: Amount) -> bool:
+    """Whether an expectation is not met; unlimited and unset are both "no limit"."""
+    if isinstance(found, int) or isinstance(wish, int):
+        return found != wish
+    return False
+
+
+def _moves(old: Amount, new: Amount, rules: Rules) -> bool:
+    """Whether a leg changes: another number, or a number against none; between the two words only where they let different amounts through."""
+    if isinstance(old, int) or isinstance(new, int):
+        return old != new
+    return lets_through(old, rules.unset_means) != lets_through(new, rules.unset_means)
+
+
+def _effective(legs: FourAmounts, leg: Leg, rules: Rules) -> Amount:
+    ef, cmf = (legs[LEGS.index(LegRef(owner, leg))] for owner in Owner)
+    return effective(ef, cmf, rules.unset_means)
+
+
+def _opens(before: FourAmounts, after: FourAmounts, rules: Rules) -> bool:
+    return any(
+        direction_of(_effective(before, leg, rules), _effective(after, leg, rules), rules.unset_means) is Direction.LOOSEN for leg in Leg
+    )
+
+
+def _leg_change(
+    row: DesiredRow,
+    live: LiveAccount,
+    current: LiveRow | None,
+    ref: LegRef,
+    direction: Direction,
+    before: FourAmounts,
+    after: FourAmounts,
+    rules: Rules,
+) -> Change:
+    index = LEGS.index(ref)
+    usage = None
+    if current is not None:
+        usage = current.usage_long if ref.leg is Leg.LONG else current.usage_short
+    return Change(
+        id="",
+        kind=ChangeKind.LIMIT,
+        clearing_firm=live.key.firm,
+        account=live.key.number,
+        execution_firm=row.execution_firm,
+        product=row.product,
+        owner=ref.owner,
+        leg=ref.leg,
+        before=before[index],
+        after=after[index],
+        direction=direction,
+        binding=_binds(index, ref.leg, before, after, rules),
+        effective_before=_effective(before, ref.leg, rules),
+        effective_after=_effective(after, ref.leg, rules),
+        usage=usage,
+        source=row.sources[index] or row.source,
+    )
+
+
+def _binds(index: int, leg: Leg, before: FourAmounts, after: FourAmounts, rules: Rules) -> bool:
+    """Whether a leg takes part in moving the effective limit: it moves, and this leg alone would move it or could have kept it."""
+
+    def reach(legs: FourAmounts) -> int:
+        return lets_through(_effective(legs, leg, rules), rules.unset_means)
+
+    if reach(before) == reach(after):
+        return False
+    alone = cast("FourAmounts", (*before[:index], after[index], *before[index + 1 :]))
+    without = cast("FourAmounts", (*after[:index], before[index], *after[index + 1 :]))
+    return reach(alone) != reach(before) or reach(without) != reach(after)
+
+
+# --- findings ---
+
+
+def _address(live: LiveAccount, *parts: str) -> str:
+    return "/".join((live.key.firm, live.key.number, *parts))
+
+
+def _show(amount: Amount) -> str:
+    return str(amount) if isinstance(amount, int) else amount.value
+
+
+def _foreign_mismatch(live: LiveAccount, row: DesiredRow, ref: LegRef, wish: Amount, found: Amount) -> Finding:
+    where = f"{_address(live, row.execution_firm, row.product)} {ref.owner}.{ref.leg}"
+    return Finding(
+        code="foreign-mismatch",
+        severity=Severity.WARNING,
+        message=f"the {ref.owner} side is not ours to write: expected {_show(wish)} {ref.leg}, found {_show(found)}",
+        where=where,
+    )
+
+
+def _undeclared(live: LiveAccount, key: RowKey) -> Finding:
+    legs = live.rows[key].legs
+    shown = ", ".join(f"{ref.owner}.{ref.leg} {_show(amount)}" for ref, amount in zip(LEGS, legs, strict=True))
+    return Finding(
+        code="undeclared-row",
+        severity=Severity.WARNING,
+        message=f"the AMS has a limit that no manifest names: {shown}",
+        where=_address(live, key.execution_firm, key.product),
+    )
+
+
+def _closed(desired: DesiredAccount, live: LiveAccount, wanted: int) -> Finding:
+    changes = f"{wanted} change{'s' if wanted != 1 else ''}"
+    return Finding(
+        code="closed-account",
+        severity=Severity.ERROR if wanted else Severity.WARNING,
+        message=f"the account is closed at the AMS and cannot be written; {changes} wanted; take it out of the manifests ({desired.source})",
+        where=_address(live),
+        blocks=wanted > 0,
+    )
+
+
+def _unknown_execution_firms(desired: DesiredAccount, live: LiveAccount, wanted: Difference) -> Iterator[Finding]:
+    touched = {row.key.execution_firm for row in wanted.rows}
+    for firm in desired.execution_firms:
+        if firm.id in live.execution_firms or not _asks(firm, touched):
+            continue
+        known = ", ".join(sorted(live.execution_firms)) or "none"
+        yield Finding(
+            code="unknown-ef",
+            severity=Severity.ERROR,
+            message=f"execution firm {firm.id} is not on this account ({firm.source}); the AMS has: {known}",
+            where=_address(live, firm.id),
+            blocks=True,
+        )
+
+
+def _asks(firm: DesiredExecutionFirm, touched: set[str]) -> bool:
+    """Whether a manifest wants something of an execution firm that could not be done."""
+    return firm.suspended is not None or firm.id in touched
+
+
+def _ineligible(live: LiveAccount, rows: tuple[RowChange, ...], eligible: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    for row in rows:
+        if row.adds and row.key.product not in eligible.get(row.key.execution_firm, frozenset()):
+            source = row.changes[0].source
+            yield Finding(
+                code="ineligible-product",
+                severity=Severity.ERROR,
+                message=f"product {row.key.product} may not be traded by {row.key.execution_firm} on this account, so no limit can be added"
+                + (f" ({source})" if source else ""),
+                where=_address(live, row.key.execution_firm, row.key.product),
+                blocks=True,
+            )
+
+
+def _implicit(
+    live: LiveAccount, row: DesiredRow, wishes: tuple[Amount | None, ...], before: FourAmounts, after: FourAmounts, rules: Rules
+) -> Iterator[Finding]:
+    """A row that is created where unset means blocked opens the legs that nobody wrote."""
+    opened = [
+        f"{ref.owner}.{ref.leg}"
+        for ref, wish, old, new in zip(LEGS, wishes, before, after, strict=True)
+        if (wish is None or ref.owner not in rules.ownership) and _moves(old, new, rules)
+    ]
+    if opened:
+        yield Finding(
+            code="implicit-unlimited",
+            severity=Severity.WARNING,
+            message=f"creating this row leaves {', '.join(opened)} without a limit where unset means blocked; write every leg",
+            where=_address(live, row.execution_firm, row.product),
+        )
+
+
+def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: (finding.where, finding.code, finding.message)))

@@ -1,0 +1,52 @@
+"""Canonical JSON, and the fingerprint of an account's state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from amsctl.model import Amount, FourAmounts, LiveAccount
+
+
+def canonical(value: object) -> bytes:
+    """RFC 8785 canonical JSON of strings, integers within ±2^53, booleans, null, lists, and objects with keys of the basic plane.
+
+    Within that domain the standard library's sorted compact form is byte for byte the same, and much faster than a library of its own; a property
+    test holds it against one. Floats are refused: no amount is ever one.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_refuse).encode()
+
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def sha256(value: object) -> str:
+    """Hexadecimal SHA-256 over the canonical form."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def amount_json(amount: Amount) -> int | str:
+    """An amount as the plan writes it: a whole number, ``"unlimited"`` or ``"unset"``."""
+    return amount if isinstance(amount, int) else amount.value
+
+
+def legs_json(legs: FourAmounts) -> list[int | str]:
+    """Four amounts in the order of ``LEGS``."""
+    return [amount_json(leg) for leg in legs]
+
+
+def fingerprint(live: LiveAccount) -> str:
+    """Hexadecimal SHA-256 of everything that is configured on an account: status, suspensions, and every row with a limit.
+
+    Usage, display names and rows of four unlimited legs are no configuration: they come and go during the day (AMS §3.3) and leave it as it is.
+    """
+    rows = sorted((key.execution_firm, key.product, *legs_json(row.legs)) for key, row in live.rows.items())
+    state = {
+        "clearing_firm": live.key.firm,
+        "account": live.key.number,
+        "status": live.status.value,
+        "execution_firms": {firm: live.execution_firms[firm] for firm in sorted(live.execution_firms)},
+        "rows": [list(row) for row in rows],
+    }
+    return sha256(state)

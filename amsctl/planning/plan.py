@@ -1,0 +1,198 @@
+"""The plan as data: what would change, the calls that would change it, and everything that was assumed. Built by ``diff`` and ``arrange``;
+written and read by ``codec``. The one list of steps feeds plan, show and apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from amsctl.diagnostics import Severity, Source
+from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey
+
+PLAN_FORMAT: Final = "amsctl.plan/v1"
+PLAN_LIFETIME_SECONDS: Final = 24 * 60 * 60
+"""A plan older than this is refused by apply."""
+
+
+class ChangeKind(StrEnum):
+    """What a change is about."""
+
+    STATUS = "status"
+    SUSPENSION = "suspension"
+    LIMIT = "limit"
+
+
+ChangeValue: TypeAlias = Amount | bool | str
+"""A limit's amount, a suspension's flag, or a status word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One leg, one suspension or one status, before and after.
+
+    ``binding`` tells whether this change takes part in moving the effective limit, min(ef, cmf), which goes from ``effective_before`` to
+    ``effective_after`` (limits only). ``usage`` is the use of the day in contracts, ``None`` where it is unknown.
+    """
+
+    id: str
+    kind: ChangeKind
+    clearing_firm: str
+    account: str
+    execution_firm: str | None = None
+    product: str | None = None
+    owner: Owner | None = None
+    leg: Leg | None = None
+    before: ChangeValue
+    after: ChangeValue
+    direction: Direction
+    binding: bool
+    effective_before: Amount | None = None
+    effective_after: Amount | None = None
+    usage: int | None = None
+    source: Source | None = None
+
+    @property
+    def account_key(self) -> AccountKey:
+        """The account that changes."""
+        return AccountKey(self.clearing_firm, self.account)
+
+    @property
+    def row_key(self) -> RowKey:
+        """Execution firm and product of a limit."""
+        assert self.execution_firm is not None
+        assert self.product is not None
+        return RowKey(self.execution_firm, self.product)
+
+    @property
+    def where(self) -> str:
+        """``firm/account[/EF[/product owner.leg]]``: the change's address in messages."""
+        parts = [part for part in (self.clearing_firm, self.account, self.execution_firm, self.product) if part is not None]
+        address = "/".join(parts)
+        return address if self.leg is None else f"{address} {self.owner}.{self.leg}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One call that apply makes. ``after`` names the steps that must have been verified first; ``changes`` those that it carries out."""
+
+    id: str
+    phase: Phase
+    clearing_firm: str
+    account: str
+    path: str
+    body: Mapping[str, object]
+    query: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    changes: tuple[str, ...]
+    after: tuple[str, ...] = ()
+
+    @property
+    def account_key(self) -> AccountKey:
+        """The account that is written."""
+        return AccountKey(self.clearing_firm, self.account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a plan saw of an account: the fingerprint of its whole state, and how much was read."""
+
+    clearing_firm: str
+    account: str
+    sha256: str
+    read_at: str
+    rows: int
+    pages: int
+
+    @property
+    def account_key(self) -> AccountKey:
+        """The account that was read."""
+        return AccountKey(self.clearing_firm, self.account)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something a reviewer must know. ``blocks``: apply refuses the plan as long as it holds."""
+
+    code: str
+    severity: Severity
+    message: str
+    where: str
+    blocks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which AMS a plan is for, as whom, and under which rules of the project file."""
+
+    environment: str
+    url: str
+    service: str
+    principal: str
+    ownership: tuple[Owner, ...]
+    unset_means: str
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Git:
+    """The commit that the manifests stand at."""
+
+    commit: str
+    author: str
+    dirty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which part of the repository was planned: path arguments, accounts and labels as given; all empty for the whole."""
+
+    paths: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the wishes came from: a hash of every manifest read, the commit, and the selection."""
+
+    manifests_sha256: str
+    git: Git | None = None
+    selection: Selection = Selection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The counts of a plan."""
+
+    accounts: int
+    accounts_changed: int
+    changes: int
+    tighten: int
+    loosen: int
+    neutral: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan, whole. Times are UTC, ``YYYY-MM-DDTHH:MM:SSZ``. ``digest`` is over all the rest (``codec.digest_of``)."""
+
+    digest: str
+    created_at: str
+    expires_at: str
+    tool_version: str
+    target: Target
+    origin: Origin
+    summary: Summary
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    observed: tuple[Observed, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that stop an apply."""
+        return tuple(finding for finding in self.findings if finding.blocks)
