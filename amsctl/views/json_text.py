@@ -1,0 +1,17 @@
+"""Values → JSON that may be shown on any terminal."""
+
+from __future__ import annotations
+
+import json
+
+
+def json_text(value: object) -> str:
+    """Indented JSON, ASCII alone: what is not printable ASCII is ``\\uXXXX``, DEL too, so that no control or formatting character reaches a
+    terminal. Ends with a line break.
+    """
+    return json.dumps(value, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
+
+
+def json_line(value: object) -> str:
+    """The same as one line, for events and logs; no line break at the end."""
+    return json.dumps(value, separators=(", ", ": "), allow_nan=False).replace("\x7f", "\\u007f")
