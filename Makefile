@@ -1,0 +1,81 @@
+# What a person types. Every target sets up what it needs (.venv, the locked packages, amsctl itself), once.
+# PYTHON picks the interpreter (3.11 or newer), WORKERS the number of test workers, CAMPAIGN how much longer a campaign runs.
+
+PYTHON   ?= python3
+WORKERS  ?= 2
+CAMPAIGN ?= 20
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Nothing a person has exported may change what is installed or imported.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PIP_TARGET PIP_PREFIX PIP_USER
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+SOURCES := amsctl tests tools benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint fix docs bench campaign lock clean
+
+help:
+	@echo "make demo      plan and apply an example limits repository against a local stand-in of the AMS"
+	@echo "make test      every test, with the coverage gate"
+	@echo "make check     what CI runs: format, lint, types, import rules, then make test"
+	@echo "make lint      make check without the tests"
+	@echo "make fix       format the code and mend what the linter can mend"
+	@echo "make docs      write docs/reference again from the commands and the schemas"
+	@echo "make bench     measure: manifest load, plan and apply on four sizes of book"
+	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
+	@echo "make lock      pin the newest allowed packages again (needs uv)"
+	@echo "make clean     remove .venv and everything that was built"
+
+demo: $(READY)
+	@$(BIN)/amsctl demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+
+check: lint test
+
+lint: $(READY)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --config pyproject.toml
+
+fix: $(READY)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+docs: $(READY)
+	$(BIN)/python tools/generate_reference.py
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+campaign: $(READY)
+	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0
+
+# uv resolves, for every platform and Python at once; pip installs, and refuses what does not have the recorded hash.
+LOCK := uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet
+lock:
+	@command -v uv >/dev/null || { echo "make lock: uv is not installed (any version from 0.5 will do)" >&2; exit 1; }
+	$(LOCK) --output-file requirements/runtime.lock
+	$(LOCK) --group dev --output-file requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# One set-up for every target. The stamp is written last: what was interrupted is done again.
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "amsctl needs Python 3.11 or newer, and '$(PYTHON)' is not: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@rm -f $@
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
