@@ -138,6 +138,12 @@ class IncompleteRead(AmsError):
     code = "incomplete-read"
 
 
+class RecordingFailed(AmsctlError):
+    """What is about to be done, or was done, cannot be written down: nothing further may be sent."""
+
+    code = "recording"
+
+
 class PlanFileError(AmsctlError):
     """A plan or report file cannot be read, is not one, or was changed after it was written."""
 

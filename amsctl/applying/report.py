@@ -96,8 +96,8 @@ def encode_report(report: Report) -> dict[str, object]:
 def decode_report(value: object) -> Report:
     """The report that a JSON value holds; PlanFileError when it is not one or contradicts itself."""
     try:
-        assert isinstance(value, dict)
-        assert value["format"] == REPORT_FORMAT
+        if not isinstance(value, dict) or value["format"] != REPORT_FORMAT:
+            raise TypeError
         report = Report(
             plan_digest=_text(value["plan_digest"]),
             started_at=_text(value["started_at"]),
@@ -106,8 +106,9 @@ def decode_report(value: object) -> Report:
             stale=tuple(_text(line) for line in value["stale"]),
             interrupted=None if value["interrupted"] is None else ExitCode(value["interrupted"]),
         )
-        assert encode_report(report) == value
-    except (AssertionError, KeyError, TypeError, ValueError):
+        if encode_report(report) != value:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
         raise PlanFileError(
             "this is not an apply report that this version reads",
             expected=REPORT_FORMAT,

@@ -1,0 +1,81 @@
+"""Who writes down what happens while a plan is carried out. The events file is one; others stand beside it in one row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, TextIO
+
+from amsctl.applying.ports import Recorder
+from amsctl.applying.report import Report, StepReport, encode_report, encode_step_report
+from amsctl.errors import RecordingFailed
+from amsctl.planning.plan import Plan, Step
+
+EVENTS_FORMAT: Final = "amsctl.events/v1"
+
+
+class Recorders:
+    """Several recorders, told in order. The first that cannot record stops the telling, and so the call."""
+
+    def __init__(self, recorders: Iterable[Recorder] = ()) -> None:
+        self._recorders = tuple(recorders)
+
+    def started(self, plan: Plan, at: str) -> None:
+        """See ``ports.Recorder``."""
+        for recorder in self._recorders:
+            recorder.started(plan, at)
+
+    def intended(self, step: Step, attempt: int, at: str) -> None:
+        """See ``ports.Recorder``."""
+        for recorder in self._recorders:
+            recorder.intended(step, attempt, at)
+
+    def settled(self, report: StepReport, at: str) -> None:
+        """See ``ports.Recorder``."""
+        for recorder in self._recorders:
+            recorder.settled(report, at)
+
+    def finished(self, report: Report) -> None:
+        """See ``ports.Recorder``."""
+        for recorder in self._recorders:
+            recorder.finished(report)
+
+
+class EventsFile:
+    """One JSON object a line, written as it happens (``amsctl.events/v1``): start, each step's outcome, finish."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            self._file: TextIO = open(path, "w", encoding="ascii")  # noqa: SIM115  closed by __exit__
+        except OSError as problem:
+            raise RecordingFailed("the events file cannot be written", where=path, found=problem.strerror) from None
+
+    def __enter__(self) -> EventsFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def _write(self, event: dict[str, object]) -> None:
+        try:
+            self._file.write(json.dumps(event).replace("\x7f", "\\u007f") + "\n")
+            self._file.flush()
+        except OSError as problem:
+            raise RecordingFailed("the events file cannot be written", where=self._path, found=problem.strerror) from None
+
+    def started(self, plan: Plan, at: str) -> None:
+        """The first line: which plan, how many steps."""
+        self._write({"event": "start", "format": EVENTS_FORMAT, "plan_digest": plan.digest, "started_at": at, "steps": len(plan.steps)})
+
+    def intended(self, step: Step, attempt: int, at: str) -> None:
+        """Intentions are the ledger's to keep: a reader of events wants outcomes."""
+
+    def settled(self, report: StepReport, at: str) -> None:
+        """One line a step, as in the report."""
+        self._write({"event": "step", **encode_step_report(report), "at": at})
+
+    def finished(self, report: Report) -> None:
+        """The last line: the counts."""
+        self._write({"event": "finish", "finished_at": report.finished_at, "summary": encode_report(report)["summary"]})
