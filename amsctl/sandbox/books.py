@@ -127,6 +127,36 @@ def legs_from_mapping(row: Mapping[str, Any]) -> Legs:
     return read[0], read[1], read[2], read[3]
 
 
+def edit_book(book: Book, edit: Mapping[str, Any]) -> None:
+    """Change a book as a third party would. Raises ``ValueError``, or ``KeyError`` for an unknown account.
+
+    ``accountNumber`` (and ``clearingFirm``) name the account. With ``efId`` and ``product``: ``delete``, or ``traded``, or legs, of which those
+    not named stay as they are. With ``efId`` and ``suspended``: an execution firm's status. With ``status``: the account's.
+    """
+    account = book.account(edit["accountNumber"], edit.get("clearingFirm"))
+    with book.lock:
+        if "product" in edit:
+            _edit_row(book, account, (edit["efId"], edit["product"]), edit)
+        elif isinstance(edit.get("suspended"), bool) and "efId" in edit:
+            book.write_suspensions(account, {edit["efId"]: edit["suspended"]})
+        elif edit.get("status") in ("Active", "Inactive", "closed"):
+            book.write_status(account, edit["status"])
+        else:
+            raise ValueError("expected efId and product, efId and suspended (true or false), or status (Active, Inactive or closed)")
+
+
+def _edit_row(book: Book, account: Account, key: Key, edit: Mapping[str, Any]) -> None:
+    if edit.get("delete") is True:
+        book.write_rows(account, {key: None})
+    elif "efLimits" in edit or "cmfLimits" in edit:
+        ef_long, ef_short, cmf_long, cmf_short = account.row(*key) or (None, None, None, None)
+        ef = {"long": ef_long, "short": ef_short} | (edit.get("efLimits") or {})
+        cmf = {"long": cmf_long, "short": cmf_short} | (edit.get("cmfLimits") or {})
+        book.write_rows(account, {key: legs_from_mapping({"efLimits": ef, "cmfLimits": cmf})})
+    if "traded" in edit:
+        book.trade(account.number, *key, traded=bool(edit["traded"]), firm=account.firm.name)
+
+
 def book_to_mapping(book: Book) -> dict[str, Any]:
     """A book as a document ready for JSON: everything known, hidden rows included."""
     with book.lock:

@@ -5,9 +5,10 @@ Nothing here knows HTTP servers, authentication or faults: :class:`Service` take
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, unquote
@@ -32,7 +33,8 @@ class Call:
     path: str
     query: str = ""
     body: bytes = b""
-    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
     principal: Principal = "both"
 
     @property
@@ -45,15 +47,21 @@ class Call:
         """The query parameters; of a repeated one the last."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
+    def by(self, principal: Principal) -> Call:
+        """The same call, made by this principal."""
+        return dataclasses.replace(self, principal=principal)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One response."""
+    """One response. With ``wire`` these bytes are written to the connection as they are, which is then closed (``reset``: torn down)."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    wire: bytes | None = None
+    reset: bool = False
 
 
 class Refusal(Exception):
@@ -84,6 +92,11 @@ class Service:
     def oddities(self) -> Oddities:
         """The switches in force."""
         return self.renderer.oddities
+
+    def switch(self, **changes: object) -> None:
+        """Set switches at run time. Raises ``ValueError`` for an unknown one."""
+        with self.book.lock:
+            self.renderer.oddities = self.oddities.replace(**changes)
 
     def answer(self, call: Call) -> Answer:
         """The answer to a call, its effect made."""
@@ -118,6 +131,11 @@ class Service:
         firm = self.firm(self.clearing_icc(parts)[0])
         return self.book.find(parts[3], firm.name) or self.illegal(f"Account not found: {parts[3]}")
 
+    def account_named(self, call: Call) -> Account | None:
+        """The account that a call's path names, if it names one that exists."""
+        parts = call.segments
+        return self.book.find(parts[4], parts[3]) if len(parts) == 5 and parts[0] != "accounts" else None
+
     def clearing_icc(self, parts: Sequence[str]) -> Sequence[str]:
         """What follows ``clearing/ICC/`` in a path."""
         if len(parts) < 3 or "" in parts:
@@ -136,7 +154,7 @@ class Service:
 
     def body(self, call: Call) -> dict[str, Any]:
         """The JSON object of a POST that names this service."""
-        if call.content_type.partition(";")[0].strip().lower() != "application/json":
+        if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise refuse_status(415)
         try:
             document = json.loads(call.body.decode(), parse_constant=_no_constant, parse_int=_bounded_int, object_pairs_hook=_no_twins)

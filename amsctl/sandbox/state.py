@@ -11,6 +11,7 @@ import itertools
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -242,6 +243,18 @@ class Book:
                     self._by_firm[firm][number] = account
                     self._changed(account)
             self._before.clear()
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Whatever is changed inside the block is undone at its end; nobody else sees it, the listener neither."""
+        with self.lock:
+            before, listener = self._before, self.listener
+            self._before, self.listener = {}, None
+            try:
+                yield
+            finally:
+                self.reset()
+                self._before, self.listener = before, listener
 
     def _about_to_change(self, account: Account) -> None:
         key = (account.firm.name, account.number)
