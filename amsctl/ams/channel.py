@@ -1,0 +1,312 @@
+"""One conversation with an AMS: paced, authenticated, judged. ``GetChannel`` can send GET and nothing else; ``PostChannel`` is the writer's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from amsctl.ams.auth import Credential, Headers, open_credential
+from amsctl.ams.body import NotUsable, check_content_type, parse_object
+from amsctl.ams.clock import Clock
+from amsctl.ams.pacing import Pace
+from amsctl.ams.retrying import RETRIED_STATUSES, RetryBudget, backoff_seconds, retry_after_seconds
+from amsctl.ams.transport import Line, Origin, RawAnswer, Transport, open_transport
+from amsctl.config import AuthType, Environment, Requests
+from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
+from amsctl.wire.answers import error_in
+from amsctl.wire.paths import query_value
+
+JsonObject = dict[str, object]
+CLOSURE: Final = "its weekly closure is Friday 18:00 to Sunday 12:00 in Chicago"
+COMMON_HEADERS: Final = (("User-Agent", "amsctl"), ("Accept", "application/json"), ("Accept-Encoding", "gzip"))
+_SHOWN: Final = 300
+
+
+class Refusal(AmsRefused):
+    """A refusal with what the caller needs to decide on a second try.
+
+    ``credential_refreshed``: a 401, and there is a newer credential now. ``retry_after_seconds``: the wait that the AMS asked for, if any.
+    """
+
+    credential_refreshed: bool = False
+    retry_after_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a client has done so far: requests sent, bytes of bodies as they came over the wire, GETs that were tried again."""
+
+    calls: int = 0
+    bytes: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the calls of one client have in common."""
+
+    environment: Environment
+    requests: Requests
+    credential: Credential
+    pace: Pace
+    clock: Clock
+    statistics: Statistics
+    draw: Callable[[], float]
+
+
+def target_of(path: str, query: Mapping[str, str]) -> str:
+    """Path and query as they go on the wire. ``path`` is encoded already (``wire.paths``) and holds no query of its own."""
+    if "?" in path or "#" in path:
+        raise AmsUnreachable("this is no address of the AMS", found=ascii(path), hint="nothing was sent")
+    pairs = "&".join(f"{query_value(key)}={query_value(value)}" for key, value in query.items())
+    return f"{path}?{pairs}" if pairs else path
+
+
+def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> JsonObject:
+    """The JSON object of a good answer.
+
+    Raises Refusal for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects and for
+    bodies that are not a JSON object.
+    """
+    status = answer.status
+    if 300 <= status < 400:
+        raise AmsMalformed(
+            f"the AMS sends the request elsewhere (HTTP {status})",
+            http_status=status,
+            where=where,
+            hint="redirects are not followed: correct the url",
+        )
+    body, reason = _json_of(answer)
+    failure = error_in(body) if body is not None else None
+    if failure is not None:
+        said = conceal(f"{failure.error_type}: {failure.text}" if failure.text else failure.error_type)[:_SHOWN]
+        raise Refusal(f"the AMS refused (HTTP {status}): {said}", http_status=status, error_type=conceal(failure.error_type), where=where)
+    if 200 <= status < 300 and body is not None:
+        return body
+    if body is not None or 400 <= status < 500:
+        raise Refusal(f"the AMS refused (HTTP {status})", http_status=status, where=where, hint=_status_hint(status))
+    page = "web page" in reason
+    what = f"the AMS answered a web page (HTTP {status})" if page else f"the answer of the AMS is not usable (HTTP {status}): {reason}"
+    raise AmsMalformed(what, http_status=status, where=where, hint=CLOSURE if page or status == 503 else None)
+
+
+def _json_of(answer: RawAnswer) -> tuple[JsonObject | None, str]:
+    try:
+        check_content_type(answer.header("content-type"))
+        return parse_object(answer.content), ""
+    except NotUsable as reason:
+        return None, str(reason)
+
+
+def _status_hint(status: int) -> str | None:
+    match status:
+        case 401:
+            return "check clientId (case sensitive, per environment) and clientSecret"
+        case 403:
+            return "this API ID may not do that: check its entitlements with CME"
+        case 404:
+            return "check the environment's url, the clearing firm and the account"
+        case 429:
+            return "the AMS asks for fewer calls: lower requests.perSecond"
+        case 503:
+            return CLOSURE
+    return None
+
+
+class GetChannel:
+    """GET requests with retries. There is no way to send anything else through it."""
+
+    def __init__(self, line: Line, shared: Shared) -> None:
+        self._line = line
+        self._shared = shared
+        self._budget = RetryBudget()
+
+    async def get(self, path: str, query: Mapping[str, str], *, where: str) -> JsonObject:
+        """The JSON object that the AMS answers.
+
+        Tried again, at most ``requests.retries`` times and within ``requests.deadline_seconds`` from the first try: no connection, no whole answer,
+        429, 502, 503 and 504. A 401 renews the credential once. Raises AmsUnreachable, AmsNoAnswer, AmsRefused, AmsMalformed of the last try.
+        """
+        target = target_of(path, query)
+        self._budget.call()
+        deadline: float | None = None
+        retry, renewed = 0, False
+        while True:
+            async with self._shared.pace.slot():
+                now = self._shared.clock.monotonic()
+                deadline = now + self._shared.requests.deadline_seconds if deadline is None else deadline
+                tried = await self._try(target, deadline - now, where)
+            if tried.body is not None:
+                return tried.body
+            assert tried.error is not None
+            if tried.status == 401 and not renewed and await self._shared.credential.renew(tried.generation):
+                renewed = True
+                continue
+            wait = self._wait_before_retry(tried, retry, deadline)
+            if wait is None:
+                raise tried.error
+            retry += 1
+            self._shared.statistics.retries += 1
+            await self._shared.clock.sleep(wait)
+
+    async def _try(self, target: str, seconds_left: float, where: str) -> _Tried:
+        """One request. Failures of the credential's own server are raised, failures of the request come back as values."""
+        shared = self._shared
+        headers = await shared.credential.headers()
+        generation = shared.credential.generation
+        shared.statistics.calls += 1
+        timeout = max(0.001, min(shared.requests.timeout_seconds, seconds_left))
+        try:
+            answer = await self._line.exchange("GET", target, headers=(*COMMON_HEADERS, *headers), timeout_seconds=timeout, where=where)
+        except (AmsUnreachable, AmsNoAnswer) as error:
+            return _Tried(error=error, generation=generation, may_retry=True)
+        shared.statistics.bytes += answer.raw_bytes
+        shared.credential.observe(answer)
+        retry_after = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
+        try:
+            return _Tried(body=judged(answer, where=where, conceal=shared.credential.conceal), generation=generation)
+        except AmsError as error:
+            again = answer.status in RETRIED_STATUSES
+            return _Tried(error=error, status=answer.status, generation=generation, may_retry=again, retry_after=retry_after)
+
+    def _wait_before_retry(self, tried: _Tried, retry: int, deadline: float) -> float | None:
+        """Seconds to wait before the next try, ``None`` when there shall be none."""
+        shared = self._shared
+        wait = backoff_seconds(retry, shared.draw)
+        if tried.retry_after is not None:
+            wait += tried.retry_after
+        if tried.status == 429:
+            shared.pace.slow_down()
+            if tried.retry_after:
+                shared.pace.hold(min(tried.retry_after, max(0.0, deadline - shared.clock.monotonic())))
+        in_time = shared.clock.monotonic() + wait < deadline
+        if not tried.may_retry or retry >= shared.requests.retries or not in_time:
+            return None
+        # A 429 costs the AMS little and slows all of us down already, so it does not draw on the budget that guards a struggling server.
+        return wait if tried.status == 429 or self._budget.spend() else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    generation: int
+    body: JsonObject | None = None
+    error: AmsError | None = None
+    status: int | None = None
+    may_retry: bool = False
+    retry_after: float | None = None
+
+
+class PostChannel:
+    """POST requests: each is sent once, on a connection of its own."""
+
+    def __init__(self, line: Line, shared: Shared) -> None:
+        self._line = line
+        self._shared = shared
+
+    async def post(self, path: str, query: Mapping[str, str], content: bytes, *, where: str) -> tuple[int, JsonObject]:
+        """Status and JSON object of the answer.
+
+        Raises AmsUnreachable when it is certain that nothing was sent, AmsNoAnswer when it may have been, Refusal and AmsMalformed with the
+        ``http_status`` of an answer that came. A 401 renews the credential and tells so (``credential_refreshed``); it is never sent again here.
+        """
+        target = target_of(path, query)
+        shared = self._shared
+        async with shared.pace.slot():
+            headers = await self._credential_headers(where)
+            generation = shared.credential.generation
+            shared.statistics.calls += 1
+            answer = await self._line.exchange(
+                "POST",
+                target,
+                headers=(*COMMON_HEADERS, ("Content-Type", "application/json"), *headers),
+                content=content,
+                timeout_seconds=shared.requests.timeout_seconds,
+                where=where,
+            )
+        shared.statistics.bytes += answer.raw_bytes
+        shared.credential.observe(answer)
+        try:
+            return answer.status, judged(answer, where=where, conceal=shared.credential.conceal)
+        except Refusal as refusal:
+            refusal.retry_after_seconds = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
+            if answer.status == 429:
+                shared.pace.slow_down()
+            if answer.status == 401:
+                refusal.credential_refreshed = await self._renewed(generation)
+            raise
+
+    async def _credential_headers(self, where: str) -> Headers:
+        """The credential; whatever goes wrong while it is obtained, nothing of the write was sent, and the error says that."""
+        try:
+            return await self._shared.credential.headers()
+        except AmsError as error:
+            raise AmsUnreachable(
+                f"no credential: {error.what}", where=where, hint=f"nothing was sent; {error.hint or 'try again later'}"
+            ) from None
+
+    async def _renewed(self, generation: int) -> bool:
+        try:
+            return await self._shared.credential.renew(generation)
+        except AmsError:
+            return False
+
+
+# --- opening ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The parts of an open conversation. ``write_transport`` is there for whoever may write."""
+
+    shared: Shared
+    get: GetChannel
+    origin: Origin
+
+
+@asynccontextmanager
+async def opened(
+    environment: Environment, requests: Requests, *, clock: Clock, transport: Transport | None, draw: Callable[[], float] | None
+) -> AsyncIterator[Opened]:
+    """A conversation that can GET: its connections close when the block ends. ``transport`` replaces the real one (tests, simulators)."""
+    origin = Origin.of(environment.url, what="the environment's url")
+    connections = transport or open_transport(environment, fresh=False)
+    credential = _credential(environment, requests, connections, clock)
+    shared = Shared(
+        environment=environment,
+        requests=requests,
+        credential=credential,
+        pace=Pace(concurrency=requests.concurrency, per_second=requests.per_second, clock=clock),
+        clock=clock,
+        statistics=Statistics(),
+        draw=draw or random.Random().random,
+    )
+    line = Line(connections, origin, methods=("GET",), max_body_bytes=requests.max_body_bytes)
+    try:
+        yield Opened(shared=shared, get=GetChannel(line, shared), origin=origin)
+    finally:
+        close = getattr(credential, "aclose", None)
+        if close is not None:
+            await close()
+        if transport is None:
+            await connections.aclose()
+
+
+def _credential(environment: Environment, requests: Requests, connections: Transport, clock: Clock) -> Credential:
+    """The environment's credential, with the one address that it is obtained from."""
+    auth = environment.auth
+    url = auth.token_url if auth.type is AuthType.OAUTH2 else environment.url.rstrip("/") + auth.logon_path
+    if url is None:
+        raise ConfigError("auth.type oauth2 needs tokenUrl")
+    address = Origin.of(url, what="auth.tokenUrl" if auth.type is AuthType.OAUTH2 else "the logon address", whole=True)
+    # The address as a whole is the base path: nothing but it can be asked for.
+    line = Line(connections, address, methods=("POST",), max_body_bytes=min(requests.max_body_bytes, 1024 * 1024))
+
+    async def post(headers: Headers, content: bytes) -> RawAnswer:
+        return await line.exchange(
+            "POST", "", headers=(*COMMON_HEADERS, *headers), content=content, timeout_seconds=requests.timeout_seconds, where=str(address)
+        )
+
+    return open_credential(auth, post, clock)

@@ -1,0 +1,78 @@
+"""Writing to the AMS: one POST, sent once, and what came of it. Deciding what to write is not done here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+from amsctl.ams.channel import JsonObject, PostChannel, opened
+from amsctl.ams.client import Reader
+from amsctl.ams.clock import Clock, SystemClock, stamp
+from amsctl.ams.transport import Line, Transport, open_transport
+from amsctl.config import Environment, Requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A good answer to a POST, not yet compared with what was asked (a 200 is not proof, AMS §3.8).
+
+    ``request_sha256`` is over the bytes of the body as sent; ``sent_at`` and ``answered_at`` are UTC.
+    """
+
+    http_status: int
+    body: JsonObject
+    request_sha256: str
+    sent_at: str
+    answered_at: str
+
+
+def encoded(body: Mapping[str, object]) -> bytes:
+    """A request body as the bytes that are sent: JSON, ASCII, without blanks."""
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+class Writer:
+    """POSTs to one environment, and the Reader of the same conversation."""
+
+    def __init__(self, reader: Reader, channel: PostChannel, clock: Clock) -> None:
+        self.reader = reader
+        self._channel = channel
+        self._clock = clock
+
+    async def post(self, path: str, query: Mapping[str, str], body: Mapping[str, object]) -> Answer:
+        """Send one POST, once, on a fresh connection. ``path`` is below the environment's url and encoded (``wire.paths``).
+
+        Raises AmsUnreachable only when it is certain that nothing was sent, AmsNoAnswer when it may have been, and AmsRefused or AmsMalformed with
+        ``http_status`` when an answer came. A 5xx does not prove that nothing was stored. After a 401, ``credential_refreshed`` of the AmsRefused
+        tells whether there is a newer credential to re-read and send again with.
+        """
+        content = encoded(body)
+        sent_at = stamp(self._clock.wall())
+        status, answer = await self._channel.post(path, query, content, where=f"POST {path}")
+        answered_at = stamp(self._clock.wall())
+        digest = sha256(content).hexdigest()
+        return Answer(http_status=status, body=answer, request_sha256=digest, sent_at=sent_at, answered_at=answered_at)
+
+
+@asynccontextmanager
+async def open_writer(
+    environment: Environment,
+    requests: Requests,
+    *,
+    clock: Clock | None = None,
+    transport: Transport | None = None,
+    draw: Callable[[], float] | None = None,
+) -> AsyncIterator[Writer]:
+    """A Writer for the environment; its connections close with the block. Arguments as for ``client.open_reader``."""
+    clock = clock or SystemClock()
+    async with opened(environment, requests, clock=clock, transport=transport, draw=draw) as parts:
+        connections = transport or open_transport(environment, fresh=True)
+        line = Line(connections, parts.origin, methods=("POST",), max_body_bytes=requests.max_body_bytes)
+        try:
+            yield Writer(Reader(parts), PostChannel(line, parts.shared), clock)
+        finally:
+            if transport is None:
+                await connections.aclose()
