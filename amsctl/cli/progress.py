@@ -44,6 +44,10 @@ class Progress:
         """Some more accounts are done, or calls were made."""
         self.update(done=self.done + done, calls=self.calls + calls)
 
+    def __call__(self, done: int, total: int, calls: int) -> None:
+        """The counts as they stand, in the order in which a long read tells them."""
+        self.update(done=done, total=total, calls=calls)
+
     def update(self, *, done: int | None = None, total: int | None = None, calls: int | None = None) -> None:
         """The counts as they stand; ``None`` leaves one as it is."""
         self.done = self.done if done is None else done
