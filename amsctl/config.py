@@ -139,6 +139,7 @@ class Project:
     root: str
     source: Source
     manifests: tuple[str, ...] = (".",)
+    manifests_sources: tuple[Source | None, ...] = (None,)
     ownership: tuple[Owner, ...] = (Owner.EF, Owner.CMF)
     unset_means: UnsetMeans = UnsetMeans.UNLIMITED
     undeclared: Undeclared = Undeclared.REPORT
