@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := amsctl tests tools benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fix docs bench campaign lock clean
+.PHONY: help demo test check lint fix docs bench campaign package lock clean
 
 help:
 	@echo "make demo      plan and apply an example limits repository against a local stand-in of the AMS"
@@ -27,6 +27,7 @@ help:
 	@echo "make docs      write docs/reference again from the commands and the schemas"
 	@echo "make bench     measure: manifest load, plan and apply on four sizes of book"
 	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
+	@echo "make package   build the wheel and the source archive, and look into them"
 	@echo "make lock      pin the newest allowed packages again (needs uv)"
 	@echo "make clean     remove .venv and everything that was built"
 
@@ -56,6 +57,12 @@ bench: $(READY)
 
 campaign: $(READY)
 	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0
+
+# The same commit gives the same bytes: file times are those of the commit.
+package: $(READY)
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1767225600) $(BIN)/python -m hatchling build -d dist
+	$(BIN)/python tools/check_package.py $(if $(TAG),--tag "$(TAG)")
 
 # uv resolves, for every platform and Python at once; pip installs, and refuses what does not have the recorded hash.
 LOCK := uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet
