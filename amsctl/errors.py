@@ -53,6 +53,13 @@ class AmsctlError(Exception):
         super().__init__(compose(what, where=where, expected=expected, found=found, hint=hint))
 
 
+    def place(self, where: str) -> None:
+        """Say where, if nobody nearer to the cause has."""
+        if self.where is None:
+            self.where = where
+            self.args = (compose(self.what, where=where, expected=self.expected, found=self.found, hint=self.hint),)
+
+
 def compose(what: str, *, where: str | None, expected: str | None, found: str | None, hint: str | None) -> str:
     """One line in the contract's form: ``WHAT (WHERE): expected …, found …; hint``."""
     line = what if where is None else f"{what} ({where})"

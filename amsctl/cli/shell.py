@@ -149,7 +149,7 @@ def _global_options(*, hidden: bool) -> list[click.Option]:
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from amsctl.cli.version import version
+        from amsctl.version import version
 
         _session(ctx).console.result(f"amsctl {version()}")
         ctx.exit(0)

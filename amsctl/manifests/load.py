@@ -37,6 +37,13 @@ class _Place(NamedTuple):
     size: int
 
 
+class Header(NamedTuple):
+    """Which account, and where it is declared."""
+
+    key: AccountKey
+    source: Source
+
+
 class Desired:
     """What the manifests want: accounts in the order of firm and number, made one at a time as they are asked for.
 
@@ -69,6 +76,10 @@ class Desired:
     def keys(self) -> tuple[AccountKey, ...]:
         """The keys of the selected accounts, in order, without reading the accounts."""
         return tuple(AccountKey(place.firm, place.number) for place in self._places)
+
+    def headers(self) -> Iterator[Header]:
+        """Key and place of each selected account, in order, without reading the accounts."""
+        return (Header(AccountKey(place.firm, place.number), source(place.file, place.pos)) for place in self._places)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -131,7 +142,7 @@ def load(
     if errors:
         raise ManifestErrors(errors)
     if not reading.places:
-        raise _nothing(project, paths)
+        raise nothing_found(project, paths)
     return reading.desired(tuple(accounts), wanted)
 
 
@@ -150,10 +161,13 @@ def discover_project(project: Project) -> Found:
     return discover(project.root, starts, explicit=False)
 
 
-def _nothing(project: Project, paths: Sequence[str] | None) -> ConfigError:
-    if paths:
+def nothing_found(project: Project | None, paths: Sequence[str] | None) -> ConfigError:
+    """The error for a place without any manifest (without any account, for a whole project)."""
+    if project is None and not paths:
+        return ConfigError("no manifest here", hint="amsctl init writes a first one; or name files or folders")
+    if paths or project is None:
         return ConfigError(
-            "no Account in the given paths", where=", ".join(paths), hint="name files or folders that hold Account manifests"
+            "no Account in the given paths", where=", ".join(paths or ()), hint="name files or folders that hold Account manifests"
         )
     return ConfigError(
         "no Account in the manifests of this project",
@@ -195,6 +209,7 @@ class Reading:
         self._profiles: dict[str, records.ProfileRows] = {}
         self._names: set[str] = set()
         self._used: dict[str, list[int]] = {}
+        self._uses: list[tuple[str, str, int]] = []
         self._first: dict[tuple[str, str], _Place] = {}
         self._findings: list[Diagnostic] = []
         self._shared: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
@@ -234,12 +249,16 @@ class Reading:
 
     def _keep_account(self, entry: AccountEntry, file: str) -> None:
         key = (entry.firm, entry.number)
-        if key in self._first:
+        if entry.firm and entry.number and key in self._first:
             what = f"the account {entry.firm}/{entry.number} is declared twice"
             self._twice("duplicate-account", what, file, entry.pos, self._first[key])
             return
         place = _Place(entry.firm, entry.number, file, entry.pos, self._spool.write(entry.record), len(entry.record))
         self._first[key] = place
+        for name, pos in entry.uses:
+            self._uses.append((name, file, pos))
+        if not entry.record:
+            return
         for name in entry.profiles:
             self._used.setdefault(name, []).append(len(self.places))
         self.places.append(place)
@@ -255,7 +274,7 @@ class Reading:
 
     def unknown_profiles(self) -> list[str]:
         """Names that are used and defined nowhere that was read."""
-        return sorted(self._used.keys() - self._names)
+        return sorted((self._used.keys() | {name for name, _, _ in self._uses}) - self._names)
 
     def complete_profiles(self, project: Project) -> None:
         """Looks for missing profiles in the rest of the project, whose accounts are left alone."""
@@ -272,11 +291,12 @@ class Reading:
     def _unknown_profile(self, name: str, severity: Severity) -> Iterator[Diagnostic]:
         close = nearest(name, self._names)
         hint = f"did you mean {close}?" if close is not None else "define it: kind LimitProfile, metadata {name: …}"
-        for index in self._used[name]:
-            place = self.places[index]
-            for pos in records.uses_of(self._spool.read(place.offset, place.size), name):
-                what = f"no profile is called {name}"
-                yield Diagnostic(code="unknown-profile", what=what, source=source(place.file, pos), hint=hint, severity=severity)
+        uses = [(file, pos) for used, file, pos in self._uses if used == name]
+        for place in (self.places[index] for index in self._used.get(name, ())):
+            uses += [(place.file, pos) for pos in records.uses_of(self._spool.read(place.offset, place.size), name)]
+        for file, pos in uses:
+            what = f"no profile is called {name}"
+            yield Diagnostic(code="unknown-profile", what=what, source=source(file, pos), hint=hint, severity=severity)
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:

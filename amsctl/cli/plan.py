@@ -1,0 +1,51 @@
+"""``amsctl plan``: what would change."""
+
+from __future__ import annotations
+
+import click
+
+from amsctl.cli.planning import make_plan, plan_text_lines, selection_options, write_plan
+from amsctl.cli.session import Session, pass_session
+from amsctl.cli.shell import Command
+from amsctl.errors import ExitCode
+from amsctl.views.plan_text import plan_text
+
+EPILOG = """\
+Examples:
+  amsctl plan                                    the whole repository, default environment
+  amsctl -e new-release plan -o plan.json        save what is to be reviewed and applied
+  amsctl plan --account DV10121801A -l desk=softs
+  amsctl plan --detailed-exitcode                2 when changes are pending
+  amsctl plan --format json | jq .summary
+"""
+
+
+@click.command("plan", cls=Command, epilog=EPILOG)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("-o", "--out", metavar="FILE", help="Save the plan, for show and apply.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan; the default is text.")
+@selection_options
+@pass_session
+def command(
+    session: Session,
+    paths: tuple[str, ...],
+    out: str | None,
+    detailed_exitcode: bool,
+    form: str,
+    accounts: tuple[str, ...],
+    labels: tuple[str, ...],
+) -> int:
+    """Show what would change at the AMS; writes nothing there.
+
+    Reads every declared account whole, compares it with the manifests, and prints each limit, suspension and status that would change, those that
+    let more through first. PATH limits the manifests to files or folders.
+    """
+    from amsctl.planning.plan import Selection
+
+    plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
+    if out is not None:
+        write_plan(plan, out)
+        session.console.note(f"plan saved to {out}")
+    session.console.result("".join(plan_text_lines(plan)) if form == "json" else plan_text(plan, session.console.look))
+    return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

@@ -1,0 +1,126 @@
+"""What plan and apply share: the selection options, making a plan while showing how far it is, reading and writing plan files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from amsctl.errors import PlanFileError, UsageError
+from amsctl.views.json_text import json_line
+
+if TYPE_CHECKING:
+    from amsctl.cli.session import Session
+    from amsctl.planning.plan import Plan, Selection
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def selection_options(command: F) -> F:
+    """``--account`` and ``-l``, the part of the repository that is meant."""
+    command = click.option(
+        "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only accounts with this label; repeatable."
+    )(command)
+    return click.option(
+        "--account", "accounts", multiple=True, metavar="ACCOUNT", help="Only this account, NUMBER or FIRM/NUMBER; repeatable."
+    )(command)
+
+
+def make_plan(session: Session, selection: Selection) -> Plan:
+    """A fresh plan against the chosen environment. Reads only."""
+    import asyncio
+
+    from amsctl import flow
+    from amsctl.ams.client import open_reader
+    from amsctl.ams.clock import SystemClock
+    from amsctl.commit import commit_of
+    from amsctl.manifests.load import load
+
+    project, environment = session.project(), session.environment()
+    desired = load(project, selection.paths, accounts=selection.accounts, labels=selection.labels)
+    session.console.diagnostics(desired.warnings)
+    wish = flow.Wish(project=project, environment=environment, desired=desired, selection=selection, git=commit_of(project.root))
+
+    async def read_and_plan() -> Plan:
+        async with open_reader(environment, project.requests) as reader:
+            with session.console.progress("reading accounts", len(desired)) as progress:
+                return await flow.make_plan(wish, reader, clock=SystemClock(), progress=progress)
+
+    return asyncio.run(read_and_plan())
+
+
+# --- plan files ---
+
+
+def plan_text_lines(plan: Plan) -> Iterator[str]:
+    """The plan as JSON text, piece by piece: one item of each list a line, so that a diff of two plans reads well. Pure ASCII."""
+    from amsctl.planning.codec import encode
+
+    separator = "{"
+    for name, value in encode(plan).items():
+        yield f'{separator}\n"{name}": '
+        if isinstance(value, list) and value:
+            yield "[\n" + json_line(value[0])
+            for item in value[1:]:
+                yield ",\n" + json_line(item)
+            yield "\n]"
+        else:
+            yield json_line(value)
+        separator = ","
+    yield "\n}\n"
+
+
+def write_plan(plan: Plan, path: str) -> None:
+    """Write a plan file, whole or not at all, readable by its owner alone; UsageError when the place cannot be written."""
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=folder, prefix=".amsctl-", delete=False) as file:
+            temporary = file.name
+            file.writelines(plan_text_lines(plan))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as problem:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise UsageError(
+            "the plan file cannot be written", where=path, found=problem.strerror, hint="choose another place for -o"
+        ) from None
+
+
+def read_json(path: str) -> object:
+    """The JSON value in a file; PlanFileError when it cannot be read, is not JSON, or names a member twice."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_no_float)
+    except OSError as problem:
+        raise PlanFileError("the file cannot be read", where=path, found=problem.strerror) from None
+    except (ValueError, RecursionError) as problem:
+        raise PlanFileError("the file is not JSON that amsctl wrote", where=path, found=str(problem)) from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is named twice")
+    return members
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no value")
+
+
+def _no_float(text: str) -> object:
+    raise ValueError(f"{text} is no whole number")
+
+
+def read_plan(path: str) -> Plan:
+    """The plan in a file; PlanFileError when it is not one or was changed after it was written."""
+    from amsctl.planning.codec import decode
+
+    return decode(read_json(path))

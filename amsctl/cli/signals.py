@@ -1,0 +1,38 @@
+"""SIGINT and SIGTERM during an apply: the first stops new writes and lets those in flight finish and be recorded, the second stops at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from amsctl.applying.executor import Stop
+from amsctl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from amsctl.cli.console import Console
+
+EXIT_CODES: Final = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+@contextmanager
+def stopping(console: Console) -> Iterator[Stop]:
+    """A ``Stop`` that the signals request, for as long as the block runs in an event loop."""
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), Stop()
+
+    def arrived(number: signal.Signals) -> None:
+        if stop.reason is None:
+            console.warn(f"{number.name}: no further write is started; those under way are finished and recorded. Once more stops at once.")
+            stop.request(f"the run was stopped by {number.name}", EXIT_CODES[number])
+        elif task is not None:
+            task.cancel()
+
+    for number in EXIT_CODES:
+        loop.add_signal_handler(number, arrived, number)
+    try:
+        yield stop
+    finally:
+        for number in EXIT_CODES:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,40 @@
+"""Which commit a folder stands at, and who wrote it: asked of git itself, nothing when there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Final
+
+from amsctl.planning.plan import Git
+
+_GIT_SECONDS: Final = 10
+
+
+def commit_of(directory: str) -> Git | None:
+    """Commit, author and whether anything below ``directory`` differs from it; ``None`` outside a repository, before the first commit, or
+    without git.
+    """
+    head = _git(directory, "log", "-1", "--format=%H%n%an <%ae>")
+    changed = _git(directory, "status", "--porcelain", "--", ".")
+    if head is None or changed is None:
+        return None
+    commit, _, author = head.strip().partition("\n")
+    return Git(commit=commit, author=author, dirty=bool(changed.strip()))
+
+
+def _git(directory: str, *arguments: str) -> str | None:
+    """The output of a git command that writes nothing, or ``None`` when it fails."""
+    environ = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(  # noqa: S603  fixed arguments, no shell
+            ["git", "-C", directory, *arguments],  # noqa: S607  git is found where the user's PATH has it
+            capture_output=True,
+            env=environ,
+            timeout=_GIT_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,326 @@
+"""The two hands and the function between them: manifests and live state in, a plan out; a plan in, a report out.
+
+The command line and the public interface both come through here; there is no second way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
+
+from amsctl.applying.executor import Means, Stop, execute, first_of, stamp
+from amsctl.applying.recorders import Recorders
+from amsctl.config import Environment, Project
+from amsctl.diagnostics import Diagnostic, Source
+from amsctl.errors import AmsError, ManifestErrors, Refused, Stale
+from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner
+from amsctl.planning.arrange import AccountPlan, arrange, assemble
+from amsctl.planning.diff import Rules, added_rows, diff
+from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Git, Origin, Plan, Selection, Target
+from amsctl.version import version
+
+if TYPE_CHECKING:
+    from amsctl.ams.client import Reader
+    from amsctl.applying.ports import Clock, Recorder
+    from amsctl.applying.report import Report
+    from amsctl.manifests.load import Desired
+    from amsctl.wire.answers import AccountEntry
+
+_NAMED_ACCOUNTS: Final = 10
+T = TypeVar("T")
+Work: TypeAlias = Callable[[DesiredAccount, LiveAccount, Firm], Awaitable[T]]
+"""What is done with one account once it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """A result, told apart from the failure and the end that travel in the same queue."""
+
+    result: T
+
+
+class Progress(Protocol):
+    """Told how far a long read or an apply is: things done, things in all, calls made so far."""
+
+    def __call__(self, done: int, total: int, calls: int) -> None:
+        """One more is done."""
+        ...
+
+
+def _silent(done: int, total: int, calls: int) -> None:
+    """No progress is wanted."""
+
+
+def rules_of(project: Project, environment: Environment) -> Rules:
+    """What the project file decides about planning."""
+    return Rules(
+        ownership=frozenset(project.ownership),
+        unset_means=project.unset_means,
+        undeclared=project.undeclared,
+        unlimited_as=environment.assumptions.unlimited_as,
+        rows_per_post=project.requests.rows_per_post,
+    )
+
+
+def target_of(project: Project, environment: Environment) -> Target:
+    """Which AMS, as whom, under which rules: what a plan is bound to."""
+    return Target(
+        environment=environment.name,
+        url=environment.url,
+        service=SERVICE,
+        principal=environment.auth.principal,
+        ownership=tuple(owner for owner in Owner if owner in project.ownership),
+        unset_means=project.unset_means.value,
+        protected=environment.protected,
+    )
+
+
+# --- reading ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roll:
+    """The accounts that the manifests name, as the AMS knows them: checked for doubles and for absence before anything else is read."""
+
+    firms: Mapping[str, Firm]
+    """Firm text as written → firm."""
+    statuses: Mapping[AccountKey, AccountEntry]
+    """Account under the AMS's name of its firm → status."""
+
+    def key_of(self, written: AccountKey) -> AccountKey:
+        """The account under the AMS's name of its firm."""
+        return AccountKey(self.firms[written.firm].name, written.number)
+
+
+async def call_the_roll(desired: Desired, reader: Reader) -> Roll:
+    """Firms resolved through ``/myFirms`` and the status of every account named.
+
+    ManifestErrors when one account is declared under its firm's name and again under the clearing id; AmsError when a firm is not ours or an
+    account is not there, with the accounts named.
+    """
+    firms: dict[str, Firm] = {}
+    for text, source in desired.firms:
+        try:
+            firms[text] = await reader.resolve(text)
+        except AmsError as problem:
+            problem.place(str(source))
+            raise
+    _refuse_doubles(desired, firms)
+    numbers: dict[str, list[str]] = {}
+    for account in desired.headers():
+        numbers.setdefault(firms[account.key.firm].name, []).append(account.key.number)
+    by_name = {firm.name: firm for firm in firms.values()}
+    statuses = {
+        AccountKey(name, number): entry
+        for name, listed in sorted(numbers.items())
+        for number, entry in (await reader.statuses(by_name[name], listed)).items()
+    }
+    roll = Roll(firms=firms, statuses=statuses)
+    _refuse_absent(desired, roll)
+    return roll
+
+
+def _refuse_doubles(desired: Desired, firms: Mapping[str, Firm]) -> None:
+    seen: dict[AccountKey, Source] = {}
+    doubles = []
+    for account in desired.headers():
+        key = AccountKey(firms[account.key.firm].name, account.key.number)
+        first = seen.setdefault(key, account.source)
+        if first is not account.source:
+            doubles.append(
+                Diagnostic(
+                    code="duplicate-account",
+                    what=f"the account {key} is declared twice, by the name of its firm and by the clearing id",
+                    source=account.source,
+                    found=f"the first at {first}",
+                    hint="keep one of them",
+                    related=first,
+                )
+            )
+    if doubles:
+        raise ManifestErrors(doubles)
+
+
+def _refuse_absent(desired: Desired, roll: Roll) -> None:
+    absent = [account for account in desired.headers() if roll.key_of(account.key) not in roll.statuses]
+    if absent:
+        named = ", ".join(f"{account.key} at {account.source}" for account in absent[:_NAMED_ACCOUNTS])
+        more = f" and {len(absent) - _NAMED_ACCOUNTS} more" if len(absent) > _NAMED_ACCOUNTS else ""
+        raise AmsError(
+            f"the AMS does not list {'an account' if len(absent) == 1 else f'{len(absent)} accounts'} that the manifests name",
+            where=named + more,
+            hint="correct the firm or the account number, or take the manifest out",
+        )
+
+
+async def side_by_side(desired: Desired, reader: Reader, work: Work[T], *, concurrency: int) -> AsyncIterator[T]:
+    """``work`` on each declared account and its live state, results in the order they are done; not more than ``concurrency`` in flight.
+
+    The first read that fails ends the whole: AmsError names the account. Nothing is ever concluded from a failed or incomplete read.
+    """
+    roll = await call_the_roll(desired, reader)
+    waiting = desired.accounts()
+    done: asyncio.Queue[_Done[T] | BaseException | None] = asyncio.Queue(maxsize=concurrency)
+
+    async def worker() -> None:
+        for account in waiting:
+            key, firm = roll.key_of(account.key), roll.firms[account.key.firm]
+            try:
+                live = await reader.account(firm, key.number, status=roll.statuses[key])
+                await done.put(_Done(await work(account, live, firm)))
+            except AmsError as problem:
+                problem.place(str(key))
+                raise
+
+    async def all_workers() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(concurrency):
+                    group.create_task(worker())
+        except BaseExceptionGroup as failed:
+            await done.put(first_of(failed))
+        else:
+            await done.put(None)
+
+    task = asyncio.create_task(all_workers())
+    try:
+        while (item := await done.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item.result
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+# --- planning ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for: the manifests, where they stand, and for which AMS."""
+
+    project: Project
+    environment: Environment
+    desired: Desired
+    selection: Selection = field(default_factory=Selection)
+    git: Git | None = None
+
+
+async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = _silent) -> Plan:
+    """The plan for the manifests on the live state. Reads only. AmsError when any read fails; ManifestErrors for doubles that only the AMS shows."""
+    rules = rules_of(wish.project, wish.environment)
+    parts: list[AccountPlan] = []
+
+    async def plan_account(desired: DesiredAccount, live: LiveAccount, firm: Firm) -> AccountPlan:
+        eligible = await reader.eligible_products(firm, live.key.number) if added_rows(desired, live, rules) else None
+        return arrange(diff(desired, live, rules, eligible), live, rules)
+
+    async for part in side_by_side(wish.desired, reader, plan_account, concurrency=wish.project.requests.concurrency):
+        parts.append(part)
+        progress(len(parts), len(wish.desired), reader.calls)
+    created = int(clock.wall())
+    return assemble(
+        parts,
+        target=target_of(wish.project, wish.environment),
+        origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection),
+        created_at=_utc(created),
+        expires_at=_utc(created + PLAN_LIFETIME_SECONDS),
+        tool_version=version(),
+        guards_off=wish.project.guards_off,
+    )
+
+
+def manifests_hash(desired: Desired) -> str:
+    """Hexadecimal SHA-256 over path and bytes of every manifest that was read, whatever was selected of them."""
+    return desired.manifests_sha256.removeprefix("sha256:")
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- applying ---
+
+
+def check_target(plan: Plan, project: Project, environment: Environment) -> None:
+    """Stale unless the plan was made for exactly this AMS, principal and rules."""
+    now = target_of(project, environment)
+    for name in Target.__slots__:
+        seen, found = getattr(plan.target, name), getattr(now, name)
+        if seen != found:
+            raise Stale(
+                f"the plan was made for another target: {name.replace('_', ' ')} differs",
+                expected=_words(seen),
+                found=_words(found),
+                hint="plan again against the target that you mean",
+            )
+
+
+def _words(value: object) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+
+
+def check_manifests(plan: Plan, manifests_sha256: str) -> None:
+    """Stale unless the manifests are byte for byte those that were planned."""
+    if plan.origin.manifests_sha256 != manifests_sha256:
+        raise Stale(
+            "the manifests are no longer those that were planned",
+            expected=plan.origin.manifests_sha256[:16] + "…",
+            found=manifests_sha256[:16] + "…",
+            hint="check out the commit that was planned, or plan again",
+        )
+
+
+def check_age(plan: Plan, clock: Clock) -> None:
+    """Stale when the plan has expired."""
+    now = stamp(clock)
+    if now >= plan.expires_at:
+        raise Stale("the plan has expired", expected=f"use before {plan.expires_at}", found=now, hint="plan again")
+
+
+def check_findings(plan: Plan) -> None:
+    """Refused when a finding blocks the plan."""
+    blocking = plan.blocking
+    if blocking:
+        first = blocking[0]
+        others = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
+        raise Refused(
+            f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint="correct the manifests and plan again"
+        )
+
+
+async def carry_out(
+    plan: Plan,
+    project: Project,
+    environment: Environment,
+    *,
+    recorders: Sequence[Recorder] = (),
+    stop: Stop | None = None,
+    progress: Progress = _silent,
+) -> Report:
+    """Carry out a plan that was checked and agreed to, and report on every step of it."""
+    check_findings(plan)
+    from amsctl.ams.clock import SystemClock
+    from amsctl.ams.writer import open_writer
+
+    async with open_writer(environment, project.requests) as writer:
+        reader = writer.reader
+        firms = {name: await reader.resolve(name) for name in sorted({step.clearing_firm for step in plan.steps})}
+        return await execute(
+            plan,
+            Means(
+                reader=reader,
+                writer=writer,
+                clock=SystemClock(),
+                firms=firms,
+                recorder=Recorders(recorders),
+                settle_seconds=project.requests.settle_seconds,
+                concurrency=project.requests.concurrency,
+                stop=stop or Stop(),
+                progress=lambda done, total: progress(done, total, reader.calls),
+            ),
+        )
