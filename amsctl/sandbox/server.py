@@ -1,5 +1,4 @@
-"""The stand-in on a port: inside this program for tests (``serve``), in the foreground for the command (``run``), beside it for benchmarks
-(``serve_process``)."""
+"""The stand-in on a port: in a thread for tests (``serve``), in the foreground for the command (``run``), in a process of its own for benchmarks."""
 
 from __future__ import annotations
 
