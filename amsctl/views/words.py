@@ -67,9 +67,9 @@ def share_words(before: int, after: int) -> str:
     tenths = (abs(after - before) * 2000 + before) // (2 * before)
     sign = "+" if after >= before else "-"
     if tenths == 0:
-        return f"{sign}<0.1%"
+        return f"<{sign}0.1%"
     if tenths >= 100_000:
-        return f"{sign}>9,999%"
+        return f">{sign}9,999%"
     return f"{sign}{tenths // 10:,}.{tenths % 10}%"
 
 

@@ -1,0 +1,108 @@
+"""Files that commands read and write: whole or not at all, and every failure told as one line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import sys
+import tempfile
+from typing import Final, NoReturn
+
+from amsctl.errors import AmsctlError, PlanFileError
+
+MAX_JSON_BYTES: Final = 1 << 30
+"""A plan of a large book has some hundred megabytes; what is larger than this is not one."""
+
+
+class FileFailure(AmsctlError):
+    """A file could not be read or written."""
+
+    code = "file"
+
+
+def write_atomically(path: str, text: str) -> None:
+    """The file holds all of the text or is left as it was, and keeps its mode; a new one gets the usual mode. A link is followed, not replaced; what is
+    no regular file (``/dev/stdout``) is written into. Raises FileFailure.
+    """
+    encoded = text.encode("utf-8", "backslashreplace")
+    try:
+        target = os.path.realpath(path)
+        mode = _mode(target)
+        if mode is not None and not stat.S_ISREG(mode):
+            with open(target, "wb") as stream:
+                stream.write(encoded)
+            return
+        _replace(target, encoded, _usual_mode() if mode is None else stat.S_IMODE(mode))
+    except OSError as error:
+        raise FileFailure(f"cannot write the file: {error.strerror}", where=path) from None
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _usual_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _replace(target: str, content: bytes, mode: int) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=".amsctl-", dir=os.path.dirname(target))
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def read_json(path: str) -> object:
+    """The JSON value in a file (``-``: standard input). Strict: UTF-8, no member twice, no NaN. Raises FileFailure or PlanFileError."""
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(MAX_JSON_BYTES + 1)
+        else:
+            with open(path, "rb") as stream:
+                content = stream.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise FileFailure(f"cannot read the file: {error.strerror}", where=path) from None
+    if len(content) > MAX_JSON_BYTES:
+        raise PlanFileError("the file is too large", where=path, expected=f"at most {MAX_JSON_BYTES:,} bytes")
+    try:
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise PlanFileError("the file is not UTF-8", where=f"{path}, byte {error.start:,}") from None
+    except json.JSONDecodeError as error:
+        raise PlanFileError(f"the file is not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
+    except (_Twice, ValueError) as error:
+        raise PlanFileError(f"the file is not JSON that can be trusted: {error}", where=path) from None
+    except RecursionError:
+        raise PlanFileError("the file is nested too deeply", where=path) from None
+
+
+class _Twice(ValueError):
+    """A member is there twice."""
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Twice(f"the member {twice!r} is there twice")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

@@ -1,0 +1,129 @@
+"""Rows → an aligned table, CSV or YAML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from amsctl.views.escape import visible
+from amsctl.views.layout import left, right, widths
+from amsctl.views.style import PLAIN, Look
+
+Cell: TypeAlias = str | int | bool | None
+
+UNKNOWN: Final = "unknown"
+"""What a table and CSV say where JSON has null: unknown is not zero, and not empty either."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_INDENT: Final = "  "
+
+
+def table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look = PLAIN) -> str:
+    """Columns aligned two blanks apart, headings in capitals, numbers to the right; nothing is cut. Without rows, the headings alone."""
+    titles = [header.upper().replace("_", " ") for header in headers]
+    shown = [[_shown(cell, thousands=True) for cell in row] for row in rows]
+    wide = widths([titles, *shown])
+    numeric = [bool(rows) and all(_stands_right(row[column]) for row in rows) for column in range(len(titles))]
+    lines = [look.bold(_line(titles, wide, numeric))]
+    lines += [_line(cells, wide, numeric) for cells in shown]
+    return "\n".join(lines) + "\n"
+
+
+def _stands_right(cell: Cell) -> bool:
+    """Whether a cell is a number or a word that stands among numbers."""
+    return cell in ("unlimited", "unset", None) or (isinstance(cell, int) and not isinstance(cell, bool))
+
+
+def _line(cells: Sequence[str], wide: Sequence[int], numeric: Sequence[bool]) -> str:
+    return "  ".join((right if flag else left)(cell, width) for cell, width, flag in zip(cells, wide, numeric, strict=True)).rstrip()
+
+
+def _shown(cell: Cell, *, thousands: bool = False) -> str:
+    if cell is None:
+        return UNKNOWN
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}" if thousands else str(cell)
+    return visible(cell)
+
+
+def csv_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """RFC 4180 with ``\\n`` line ends. A text that a spreadsheet would take for a formula gets an apostrophe in front; control characters are shown as
+    ``\\u{…}``.
+    """
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(headers)
+    writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
+    return target.getvalue()
+
+
+def _csv_cell(cell: Cell) -> str:
+    shown = _shown(cell)
+    return f"'{shown}" if isinstance(cell, str) and cell.startswith(_FORMULA) else shown
+
+
+def yaml_text(value: object) -> str:
+    """Block YAML that every YAML tool reads back as it was: all texts quoted and in ASCII, so that ``027``, ``OFF`` and ``1E3`` stay texts."""
+    return "".join(line + "\n" for line in _yaml(value, ""))
+
+
+def _yaml(value: object, indent: str) -> list[str]:
+    if isinstance(value, Mapping) and value:
+        lines = []
+        for key, item in value.items():
+            lines += _entry(f"{indent}{_key(str(key))}:", item, indent + _INDENT)
+        return lines
+    if isinstance(value, list | tuple) and value:
+        lines = []
+        for item in value:
+            nested = _yaml(item, indent + _INDENT)
+            nested[0] = f"{indent}- {nested[0].lstrip(' ')}"
+            lines += nested
+        return lines
+    return [indent + _yaml_scalar(value)]
+
+
+def _entry(key: str, item: object, indent: str) -> list[str]:
+    if isinstance(item, Mapping | list | tuple) and item:
+        return [key, *_yaml(item, indent)]
+    return [f"{key} {_yaml_scalar(item)}"]
+
+
+def _key(text: str) -> str:
+    """A key of ours as it is; one that comes from elsewhere (an execution firm's id) quoted."""
+    return text if text.isascii() and text.replace("_", "").isalpha() and text.islower() and text not in _YAML_WORDS else _quoted(text)
+
+
+_YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+
+def _yaml_scalar(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return _quoted(value)
+        case Mapping():
+            return "{}"
+        case _:
+            assert isinstance(value, list | tuple), f"{type(value).__name__} has no YAML form here"
+            return "[]"
+
+
+def _quoted(text: str) -> str:
+    """Double quotes with JSON's escapes; beyond the basic plane ``\\U0001F600``, since YAML knows no surrogate pairs."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if ord(char) > 0xFFFF:
+        return f"\\U{ord(char):08X}"
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
