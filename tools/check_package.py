@@ -42,7 +42,12 @@ def faults_of_wheel(names: Iterable[str]) -> Iterator[str]:
 def faults_of_archive(names: Iterable[str]) -> Iterator[str]:
     """What is missing from a source archive or does not belong there; names begin with the archive's own folder."""
     found = {str(PurePosixPath(*PurePosixPath(name).parts[1:])) for name in names}
-    wanted = files_below("amsctl") | files_below("schemas") | files_below("examples") | {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
+    wanted = (
+        files_below("amsctl")
+        | files_below("schemas")
+        | files_below("examples")
+        | {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
+    )
     yield from (f"missing from the source archive: {name}" for name in sorted(wanted - found))
     yield from (f"does not belong in the source archive: {name}" for name in sorted(found) if UNWANTED.search(name))
 
