@@ -7,6 +7,7 @@ memory at once. What is refused here is explained by ``explain`` with the JSON S
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from amsctl.manifests.identifiers import (
@@ -330,3 +331,13 @@ def text_at(node: Node, *path: str) -> str | None:
             return None
         node = node.entries[key][1]
     return node[0] if isinstance(node, tuple) else None
+
+
+def profile_uses(document: Map) -> Iterator[tuple[str, int]]:
+    """The profiles that an account names, each with its place, as far as a document that was refused can be understood."""
+    firms = _found_mapping(document, "spec", "executionFirms")
+    for _, firm in firms.entries.values() if firms is not None else ():
+        names = firm.entries["profiles"][1] if isinstance(firm, Map) and "profiles" in firm.entries else None
+        for item in names.items if isinstance(names, Seq) else ():
+            if isinstance(item, tuple) and _is_name(item[0]):
+                yield item[0], item[2]

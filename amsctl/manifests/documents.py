@@ -20,7 +20,10 @@ KINDS: Final = ("Account", "LimitProfile", "Project")
 
 
 class AccountEntry(NamedTuple):
-    """One account: what finding and sorting it needs, and its record as ``marshal`` wrote it."""
+    """One account: what finding and sorting it needs, and its record as ``marshal`` wrote it.
+
+    Of an account that was refused, ``record`` is empty and ``uses`` holds the profiles it names with their places, so that one run says all.
+    """
 
     firm: str
     number: str
@@ -28,6 +31,7 @@ class AccountEntry(NamedTuple):
     labels: tuple[tuple[str, str], ...]
     profiles: frozenset[str]
     record: bytes
+    uses: tuple[tuple[str, int], ...] = ()
 
 
 class FileRead(NamedTuple):
@@ -118,6 +122,7 @@ class _Contents:
         record = compiled.account(document, refused)
         if record is None:
             _explain(refused, self.findings)
+            self._refused_account(document)
             return
         used = frozenset(name for firm in record.execution_firms for name, _ in firm.profiles)
         self.accounts.append(AccountEntry(record.firm, record.number, record.pos, record.labels, used, marshal.dumps(_plain(record))))
@@ -134,6 +139,13 @@ class _Contents:
                 )
             )
 
+    def _refused_account(self, document: Map) -> None:
+        uses = tuple(compiled.profile_uses(document))
+        firm, number = compiled.text_at(document, "metadata", "clearingFirm"), compiled.text_at(document, "metadata", "accountNumber")
+        self.accounts.append(
+            AccountEntry(firm or "", number or "", _number_pos(document), (), frozenset(name for name, _ in uses), b"", uses)
+        )
+
     def _profile(self, document: Map) -> None:
         refused: list[compiled.Refused] = []
         record = compiled.profile(document, refused)
@@ -145,6 +157,16 @@ class _Contents:
             return
         self.profiles.append(record)
         self.profile_names.add(record.name)
+
+
+def _number_pos(document: Map) -> int:
+    """Where the account number stands, or the document begins."""
+    node: Node = document
+    for key in ("metadata", "accountNumber"):
+        if not isinstance(node, Map) or key not in node.entries:
+            return document.pos
+        node = node.entries[key][1]
+    return pos_of(node)
 
 
 def _plain(record: compiled.Account) -> Any:

@@ -38,18 +38,20 @@ class Found:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-def discover(root: str, starts: Sequence[Start], *, explicit: bool) -> Found:
+def discover(root: str, starts: Sequence[Start], *, explicit: bool, projects: bool = False) -> Found:
     """The manifest files below ``starts``, which are absolute or relative to ``root``.
 
     Folders are searched for ``.yaml``, ``.yml`` and ``.json`` without hidden names. The project file of ``root`` is left out unless ``explicit``
-    names it; that of another project in a searched folder is an error, since its manifests would be read as ours. A link must lead to a place
+    names it; that of another project in a searched folder is an error, since its manifests would be read as ours. With ``projects``, project files
+    are files like any other. A link must lead to a place
     below ``root`` (below the named folder, where that lies elsewhere).
     """
-    return _Search(os.path.realpath(root), explicit).run(starts)
+    return _Search(os.path.realpath(root), explicit, projects).run(starts)
 
 
 class _Search:
-    def __init__(self, root: str, explicit: bool) -> None:
+    def __init__(self, root: str, explicit: bool, projects: bool) -> None:
+        self._projects = projects
         self._root = root
         self._explicit = explicit
         self._found = Found()
@@ -120,7 +122,7 @@ class _Search:
         return None
 
     def _file(self, path: str) -> None:
-        if os.path.basename(path) == PROJECT_FILE:
+        if os.path.basename(path) == PROJECT_FILE and not self._projects:
             if os.path.dirname(path) != self._root:
                 hint = "list the folders of this project in spec.manifests of its own amsctl.yaml"
                 self._wrong("nested-project", "another project inside of this one", Source(self._shown(path), 1, 1), hint)
