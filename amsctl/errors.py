@@ -52,7 +52,6 @@ class AmsctlError(Exception):
         self.hint = hint
         super().__init__(compose(what, where=where, expected=expected, found=found, hint=hint))
 
-
     def place(self, where: str) -> None:
         """Say where, if nobody nearer to the cause has."""
         if self.where is None:

@@ -6,7 +6,7 @@ The command line and the public interface both come through here; there is no se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -222,6 +222,11 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
     async for part in side_by_side(wish.desired, reader, plan_account, concurrency=wish.project.requests.concurrency):
         parts.append(part)
         progress(len(parts), len(wish.desired), reader.calls)
+    return assembled(wish, parts, clock)
+
+
+def assembled(wish: Wish, parts: Iterable[AccountPlan], clock: Clock) -> Plan:
+    """The plan of a run from the plans of its accounts."""
     created = int(clock.wall())
     return assemble(
         parts,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -170,7 +171,8 @@ class _Run:
             stale=tuple(self.stale),
             interrupted=self.means.stop.exit_code,
         )
-        self.means.recorder.finished(report)
+        with suppress(RecordingFailed):  # everything is sent and settled: the report itself must still reach the user
+            self.means.recorder.finished(report)
         return report
 
     async def account(self, job: _Job) -> None:

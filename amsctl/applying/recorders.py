@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, TextIO
 
@@ -56,7 +57,8 @@ class EventsFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        with suppress(OSError):  # what could not be written has been told already
+            self._file.close()
 
     def _write(self, event: dict[str, object]) -> None:
         try:

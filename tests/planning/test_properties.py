@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amsctl.model import (
@@ -33,11 +33,16 @@ from tests.planning.strategies import FIRM, HERE, NUMBER, accounts, situations
 from tests.planning.strategies import rules as any_rules
 
 TARGET = Target(
-    environment="sandbox", url="http://127.0.0.1:1/rest/v2", service="ICC", principal="x", ownership=(), unset_means="unlimited", protected=False
+    environment="sandbox",
+    url="http://127.0.0.1:1/rest/v2",
+    service="ICC",
+    principal="x",
+    ownership=(),
+    unset_means="unlimited",
+    protected=False,
 )
 
 Situation = tuple[DesiredAccount, Account, Rules]
-many = settings(max_examples=600, deadline=None)
 
 
 def planned(situation: Situation) -> AccountPlan:
@@ -77,14 +82,12 @@ def wish_for(account: Account) -> DesiredAccount:
     return DesiredAccount(key=live.key, source=HERE, status=live.status, undeclared=Undeclared.UNSET, execution_firms=tuple(firms))  # type: ignore[arg-type]
 
 
-@many
 @given(accounts(), any_rules)
 def test_what_already_is_needs_no_change(account: Account, rules: Rules) -> None:
     part = planned((wish_for(account), account, rules))
     assert (part.changes, part.steps, part.findings) == ((), (), ())
 
 
-@many
 @given(situations())
 def test_applying_a_plan_gives_what_was_desired(situation: Situation) -> None:
     desired, account, rules = situation
@@ -111,7 +114,6 @@ def test_applying_a_plan_gives_what_was_desired(situation: Situation) -> None:
             assert after.live().rows[key] == row
 
 
-@many
 @given(situations())
 def test_the_second_plan_is_empty(situation: Situation) -> None:
     desired, account, rules = situation
@@ -121,7 +123,6 @@ def test_the_second_plan_is_empty(situation: Situation) -> None:
     assert planned((desired, after, rules)).changes == ()
 
 
-@many
 @given(situations())
 def test_only_what_the_changes_say_is_written(situation: Situation) -> None:
     desired, account, rules = situation
@@ -139,7 +140,6 @@ def test_only_what_the_changes_say_is_written(situation: Situation) -> None:
                 assert then == now
 
 
-@many
 @given(situations())
 def test_at_no_instant_more_is_let_through_than_before_or_after(situation: Situation) -> None:
     desired, account, rules = situation
@@ -156,7 +156,6 @@ def test_at_no_instant_more_is_let_through_than_before_or_after(situation: Situa
             assert state.reach(key, blocked_when_unset=blocked) <= max(ends)
 
 
-@many
 @given(situations())
 def test_each_row_leg_is_never_above_both_its_ends(situation: Situation) -> None:
     """Per side too: not only min(ef, cmf) but each leg's own value stays within its two ends at every prefix."""
@@ -173,7 +172,6 @@ def test_each_row_leg_is_never_above_both_its_ends(situation: Situation) -> None
             assert max(reaches) <= max(reaches[0], reaches[-1])
 
 
-@many
 @given(situations())
 def test_nothing_loosens_before_all_that_tightens_is_verified(situation: Situation) -> None:
     part = planned(situation)
@@ -195,7 +193,6 @@ def test_nothing_loosens_before_all_that_tightens_is_verified(situation: Situati
             assert not loosens
 
 
-@many
 @given(situations())
 def test_every_change_is_carried_by_exactly_one_step(situation: Situation) -> None:
     part = planned(situation)
@@ -204,7 +201,6 @@ def test_every_change_is_carried_by_exactly_one_step(situation: Situation) -> No
         assert len(step.body.get("limits", ())) <= situation[2].rows_per_post  # type: ignore[arg-type]
 
 
-@many
 @given(situations())
 def test_direction_is_the_sign_of_the_change_in_what_is_let_through(situation: Situation) -> None:
     desired, account, rules = situation
@@ -216,7 +212,6 @@ def test_direction_is_the_sign_of_the_change_in_what_is_let_through(situation: S
             assert change.direction is (Direction.TIGHTEN if change.after in (True, "Inactive") else Direction.LOOSEN)
 
 
-@many
 @given(situations())
 def test_binding_is_told_only_where_the_effective_limit_moves_and_then_by_some_leg(situation: Situation) -> None:
     desired, account, rules = situation
@@ -238,7 +233,6 @@ def test_binding_is_told_only_where_the_effective_limit_moves_and_then_by_some_l
             assert any(legs[(change.row_key, change.leg or Leg.LONG)]) is moves
 
 
-@many
 @given(situations(), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_never_matters(situation: Situation, random: object) -> None:
     desired, account, rules = situation
@@ -250,7 +244,6 @@ def test_the_order_of_the_input_never_matters(situation: Situation, random: obje
     assert other == planned(situation)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(situations(), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_accounts_may_come_in_any_order(several: list[Situation], random: object) -> None:
     parts = []
@@ -263,7 +256,6 @@ def test_accounts_may_come_in_any_order(several: list[Situation], random: object
     assert whole(*shuffled) == whole(*parts)
 
 
-@settings(max_examples=300, deadline=None)
 @given(situations())
 def test_a_plan_survives_being_written_and_read(situation: Situation) -> None:
     plan = whole(planned(situation))
@@ -271,7 +263,6 @@ def test_a_plan_survives_being_written_and_read(situation: Situation) -> None:
     assert plan.digest == digest_of(plan)
 
 
-@many
 @given(situations())
 def test_eligibility_is_asked_for_exactly_the_rows_that_would_appear(situation: Situation) -> None:
     desired, account, rules = situation
@@ -285,7 +276,6 @@ def test_eligibility_is_asked_for_exactly_the_rows_that_would_appear(situation: 
     assert {finding.where for finding in blocked if finding.code == "ineligible-product"} == {f"{FIRM}/{NUMBER}/{key}" for key in asked}
 
 
-@many
 @given(situations())
 def test_a_closed_account_is_never_written(situation: Situation) -> None:
     desired, account, rules = situation
