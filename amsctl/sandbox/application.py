@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from amsctl.sandbox.auth import Gate
@@ -146,5 +146,8 @@ async def _write_wire(answer: Answer, transport: asyncio.Transport | None, recei
 
 def application(front: Front, *, control: bool = True) -> Starlette:
     """The whole application; without ``control`` there is nothing under ``/_sandbox/``."""
-    routes: list[BaseRoute] = [Mount("/_sandbox", routes=control_routes(front))] if control else []
-    return Starlette(routes=[*routes, Mount("/", app=front)])
+    app = Starlette(routes=[Mount("/_sandbox", routes=control_routes(front))] if control else [])
+    # Whatever is not control goes to the front as it came: Starlette's own patterns do not match every path (one with a line feed, say).
+    app.router.redirect_slashes = False
+    app.router.default = front
+    return app

@@ -138,7 +138,7 @@ def _framed(frame: Callable[[bytes], bytes]) -> Damage:
 
 
 def _head(*lines: str) -> bytes:
-    return "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: application/json", *lines, "", "")).encode()
+    return "\r\n".join(("HTTP/1.1 200 OK", "Content-Type: application/json", "Connection: close", *lines, "", "")).encode()
 
 
 MALFORMED: Final[Mapping[str, Damage]] = {

@@ -175,7 +175,7 @@ class RemoteSandbox:
 
 
 @contextmanager
-def serve_process(make_book: Callable[[], Book], *, start_seconds: float = 120.0, **options: Any) -> Iterator[RemoteSandbox]:
+def serve_apart(make_book: Callable[[], Book], *, start_seconds: float = 120.0, **options: Any) -> Iterator[RemoteSandbox]:
     """Serve in a fresh process until the block ends, or this program does.
 
     ``make_book`` must be importable or a partial of something that is (``partial(generate, 1000, 20, seed=1)``); ``options`` are those of
@@ -226,7 +226,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 def _config(front: Front, control: bool, tls: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         application(front, control=control), http=_registering(front.connections), log_config=None, log_level="critical", access_log=False,
-        lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=60, server_header=False, proxy_headers=False,
+        lifespan="off", ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=60, server_header=False, proxy_headers=False,
         ssl_certfile=tls.chain if tls else None, ssl_keyfile=tls.key if tls else None, ssl_ca_certs=tls.client_ca if tls else None,
         ssl_cert_reqs=2 if tls and tls.client_ca else 0,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -28,27 +29,19 @@ class StateFile:
 
     def __init__(self, path: str | Path, book: Book | None = None) -> None:
         self.path = Path(path)
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
-        if fresh and book is None:
+        if book is None and not self.path.exists():
             raise ValueError(f"{self.path}: no state file here, and no book to start one with")
         try:
             self._database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         except sqlite3.Error as error:
             raise OSError(f"{self.path}: {error}") from error
-        try:
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            if fresh:
-                assert book is not None
-                self._create(book)
-                self.book = book
-            else:
-                self.book = self._load()
-        except sqlite3.Error as error:
-            self._database.close()
-            raise ValueError(f"{self.path}: not a sandbox state file: {error}") from error
-        except ValueError:
-            self._database.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._database.close)
+            try:
+                self.book = self._opened(book)
+            except sqlite3.Error as error:
+                raise ValueError(f"{self.path}: not a sandbox state file: {error}") from error
+            undo.pop_all()
         self.book.listener = self._write
 
     def __enter__(self) -> StateFile:
@@ -62,6 +55,14 @@ class StateFile:
         with self.book.lock:
             self.book.listener = None
             self._database.close()
+
+    def _opened(self, book: Book | None) -> Book:
+        """The book of the file; a file without any table is a new one, or one whose first writing was interrupted."""
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        if book is None or self._database.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            return self._load()
+        self._create(book)
+        return book
 
     def _create(self, book: Book) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
