@@ -162,7 +162,7 @@ class OAuth2(_Obtained):
     async def _obtain(self) -> None:
         asked_at = self._clock.monotonic()
         answer = await self._post((*self._basic, ("Content-Type", "application/x-www-form-urlencoded")), b"grant_type=client_credentials")
-        body = _json_of(answer, "the token server", self.conceal)
+        body = _json_of(answer, "the token server")
         token, kind, seconds = body.get("access_token"), body.get("token_type"), body.get("expires_in")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise _no_token("access_token", "a bearer token")
@@ -239,7 +239,21 @@ def _tells_failure(answer: RawAnswer) -> bool:
         return False
 
 
-def _json_of(answer: RawAnswer, who: str, conceal: Callable[[str], str]) -> dict[str, object]:
+_OAUTH_ERRORS: Final = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+    }
+)
+"""The error words of RFC 6749, the only text of a token server that is shown."""
+
+
+def _json_of(answer: RawAnswer, who: str) -> dict[str, object]:
     """The JSON object of a 200 of a credential server. Nothing of its text is quoted but OAuth's own error word."""
     try:
         check_content_type(answer.header("content-type"))
@@ -250,7 +264,7 @@ def _json_of(answer: RawAnswer, who: str, conceal: Callable[[str], str]) -> dict
         body = {}
     if answer.status != 200 or "error" in body or "errorType" in body:
         word = body.get("error")
-        raise _refused(answer, who, conceal(word) if isinstance(word, str) and re.fullmatch(r"[a-z_]{1,40}", word) else "")
+        raise _refused(answer, who, word if isinstance(word, str) and word in _OAUTH_ERRORS else "")
     return body
 
 

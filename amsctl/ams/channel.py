@@ -22,6 +22,7 @@ from amsctl.wire.paths import query_value
 JsonObject = dict[str, object]
 CLOSURE: Final = "its weekly closure is Friday 18:00 to Sunday 12:00 in Chicago"
 COMMON_HEADERS: Final = (("User-Agent", "amsctl"), ("Accept", "application/json"), ("Accept-Encoding", "gzip"))
+MOST_CREDENTIAL_WAIT_SECONDS: Final = 30.0
 _SHOWN: Final = 300
 
 
@@ -273,7 +274,8 @@ async def opened(
     """A conversation that can GET: its connections close when the block ends. ``transport`` replaces the real one (tests, simulators)."""
     origin = Origin.of(environment.url, what="the environment's url")
     connections = transport or open_transport(environment, fresh=False)
-    credential = _credential(environment, requests, connections, clock)
+    draw = draw or random.Random().random
+    credential = _credential(environment, requests, connections, clock, draw)
     shared = Shared(
         environment=environment,
         requests=requests,
@@ -281,7 +283,7 @@ async def opened(
         pace=Pace(concurrency=requests.concurrency, per_second=requests.per_second, clock=clock),
         clock=clock,
         statistics=Statistics(),
-        draw=draw or random.Random().random,
+        draw=draw,
     )
     line = Line(connections, origin, methods=("GET",), max_body_bytes=requests.max_body_bytes)
     try:
@@ -294,7 +296,9 @@ async def opened(
             await connections.aclose()
 
 
-def _credential(environment: Environment, requests: Requests, connections: Transport, clock: Clock) -> Credential:
+def _credential(
+    environment: Environment, requests: Requests, connections: Transport, clock: Clock, draw: Callable[[], float]
+) -> Credential:
     """The environment's credential, with the one address that it is obtained from."""
     auth = environment.auth
     url = auth.token_url if auth.type is AuthType.OAUTH2 else environment.url.rstrip("/") + auth.logon_path
@@ -304,9 +308,22 @@ def _credential(environment: Environment, requests: Requests, connections: Trans
     # The address as a whole is the base path: nothing but it can be asked for.
     line = Line(connections, address, methods=("POST",), max_body_bytes=min(requests.max_body_bytes, 1024 * 1024))
 
-    async def post(headers: Headers, content: bytes) -> RawAnswer:
+    async def once(headers: Headers, content: bytes) -> RawAnswer:
         return await line.exchange(
             "POST", "", headers=(*COMMON_HEADERS, *headers), content=content, timeout_seconds=requests.timeout_seconds, where=str(address)
         )
+
+    async def post(headers: Headers, content: bytes) -> RawAnswer:
+        """Asking for a credential writes nothing, so it is tried again like a GET."""
+        for retry in range(requests.retries):
+            try:
+                answer = await once(headers, content)
+                if answer.status not in RETRIED_STATUSES:
+                    return answer
+                wait = retry_after_seconds(answer.header("retry-after"), clock.wall()) or 0.0
+            except (AmsUnreachable, AmsNoAnswer):
+                wait = 0.0
+            await clock.sleep(min(wait, MOST_CREDENTIAL_WAIT_SECONDS) + backoff_seconds(retry, draw))
+        return await once(headers, content)
 
     return open_credential(auth, post, clock)

@@ -2,7 +2,7 @@
 
 Noticed: a page that repeats earlier rows (loop, duplicate, shift), a short or empty page before the last, more or fewer rows than ``counts`` says,
 ``availableOffsets`` or ``counts`` that change on the way, an answer for another offset than asked, rows beyond the last page.
-What no client can notice: a last page that silently lacks its last rows when the answer carries no ``counts``, and a row that moves to a page already
+What no client can notice where an answer carries no ``counts``: a last (or only) page that silently lacks rows, and a row that moves to a page already
 read while everything the answers say stays the same. The re-read before each write is what catches these.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
 from amsctl.ams.clock import Clock
@@ -59,20 +60,31 @@ class Inconsistent(Exception):
     """The pages do not add up; the text says what was found."""
 
 
-class Assembler(Generic[K, V]):
-    """Adds page to page. Pure: ``add`` takes what came, ``offset`` is what to ask for next, ``None`` when the read is complete.
+class Beyond(Enum):
+    """What the page to ask for next may turn out to be."""
 
-    ``probing`` tells that the next page is one beyond the last, asked for because the last was exactly full.
-    """
+    ROWS = auto()
+    """A page with rows, or the plain end of pages that are not numbered."""
+    NOTHING = auto()
+    """A page beyond the last, asked for because the last was exactly full: it must bring nothing new."""
+    PERHAPS = auto()
+    """A page that may well not exist, because what came may be all: more rows, none, a refusal, or all of it a second time from a server that
+    does not page."""
+
+
+class Assembler(Generic[K, V]):
+    """Adds page to page. Pure: ``add`` takes what came, ``offset`` is what to ask for next, ``None`` when the read is complete."""
 
     def __init__(self, paging: Paging) -> None:
         self._paging = paging
-        self._first: PageMarks | None = None
-        self._repeatable: tuple[tuple[K, V], ...] | None = None
+        self._first = PageMarks()
+        self._last_rows: tuple[tuple[K, V], ...] = ()
+        self._counts: int | None = None
+        self._counts_per_page = False
         self._size = 0
         self.rows: dict[K, V] = {}
         self.pages = 0
-        self.probing = False
+        self.beyond = Beyond.ROWS
         self.offset: int | None = paging.assumptions.first_offset
 
     def add(self, page: Page[K, V]) -> None:
@@ -80,94 +92,98 @@ class Assembler(Generic[K, V]):
         asked = self.offset
         assert asked is not None, "nothing was asked for"
         self.pages += 1
-        if self.probing:
-            self._add_probe(page)
-            return
-        marks = page.marks
-        if marks.offset is not None and marks.offset != asked:
-            raise Inconsistent(f"offset {marks.offset} came where {asked} was asked for")
-        first = self._same_marks(marks)
-        if not self._take(page):
+        if self.beyond is Beyond.NOTHING:
+            if any(key not in self.rows for key, _ in page.rows):
+                raise Inconsistent(f"rows beyond page {self.pages - 1}, said to be the last")
             self.offset = None
             return
-        self.offset = self._next(page, first)
+        if page.marks.offset is not None and page.marks.offset != asked:
+            raise Inconsistent(f"offset {page.marks.offset} came where {asked} was asked for")
+        if self.beyond is Beyond.PERHAPS and page.rows == self._last_rows and page.marks.offset is None:
+            self.offset = None
+            return
+        self._check_marks(page)
+        self._take(page)
+        self.beyond = Beyond.ROWS
+        self.offset = self._after_unnumbered(page) if self._first.available is None else self._after_numbered(page, self._first.available)
 
-    def end_probe(self) -> None:
-        """The page beyond the last was refused: there is none, so the read is complete."""
-        assert self.probing
+    def end(self) -> None:
+        """The page was refused, and it need not exist: the read is complete."""
+        assert self.beyond is not Beyond.ROWS
         self.offset = None
 
-    def _add_probe(self, page: Page[K, V]) -> None:
-        if any(key not in self.rows for key, _ in page.rows):
-            raise Inconsistent(f"rows beyond page {self.pages - 1}, said to be the last")
-        self.offset = None
-
-    def _same_marks(self, marks: PageMarks) -> PageMarks:
-        if self._first is None:
+    def _check_marks(self, page: Page[K, V]) -> None:
+        """What a page says of the whole must be what the first page said."""
+        marks = page.marks
+        if self.pages == 1:
             self._first = marks
             if (marks.available or 0) > MAX_PAGES:
                 raise Inconsistent(f"{marks.available} pages, more than the {MAX_PAGES} that are read")
-        first = self._first
-        for name, then, now in (
-            ("availableOffsets", first.available, marks.available),
-            ("counts", first.counts, marks.counts),
-        ):
-            if then != now:
-                raise Inconsistent(f"{name} changed from {_said(then)} to {_said(now)} on page {self.pages}")
-        return first
+            # "Number of accounts returned" (CME): of all pages, or of this one? Where it is the size of a first page that is not the only one, the latter.
+            self._counts_per_page = marks.counts == page.size > 0 and marks.available != 1
+            self._counts = None if self._counts_per_page else marks.counts
+        if marks.available != self._first.available:
+            raise Inconsistent(
+                f"availableOffsets changed from {_said(self._first.available)} to {_said(marks.available)} on page {self.pages}"
+            )
+        expected = (page.size if page.rows else marks.counts) if self._counts_per_page else self._counts
+        if marks.counts != expected:
+            raise Inconsistent(f"counts says {_said(marks.counts)} on page {self.pages}, where it should say {_said(expected)}")
 
-    def _take(self, page: Page[K, V]) -> bool:
-        """Keep the rows; ``False`` when this server does not page at all and has just sent everything a second time."""
-        if self._repeatable is not None and page.rows == self._repeatable and page.marks == PageMarks():
-            return False
-        repeated = 0
+    def _take(self, page: Page[K, V]) -> None:
+        """Keep the rows, each of which must be new."""
         before = len(self.rows)
-        for key, value in page.rows:
-            if key in self.rows:
-                repeated += 1
-            self.rows[key] = value
+        self.rows.update(page.rows)
+        repeated = before + len(page.rows) - len(self.rows)
         if repeated and len(self.rows) == before:
             raise Inconsistent(f"page {self.pages} brings nothing new (a loop)")
         if repeated:
             raise Inconsistent(f"{repeated} row{'s' if repeated > 1 else ''} of page {self.pages} came twice")
+        self._last_rows = page.rows
         self._size += page.size
-        unpaged = self.pages == 1 and page.marks == PageMarks() and page.size > self._paging.page_size
-        self._repeatable = page.rows if unpaged else None
-        return True
-
-    def _next(self, page: Page[K, V], first: PageMarks) -> int | None:
-        """The offset to ask for next, ``None`` at the end."""
-        full = page.size >= (page.marks.limit or self._paging.page_size)
-        total = len(self.rows)
-        if first.counts is not None and total > first.counts:
-            raise Inconsistent(f"{total} rows where counts says {first.counts}")
+        if self._counts is not None and len(self.rows) > self._counts:
+            raise Inconsistent(f"{len(self.rows)} rows where counts says {self._counts}")
         if self.pages >= MAX_PAGES:
             raise Inconsistent(f"no end after {MAX_PAGES} pages")
-        if first.available is None:
-            return self._next_unnumbered(page, first.counts, full)
-        if not page.rows and (self.pages > 1 or first.available > 1):
-            raise Inconsistent(f"page {self.pages} of {first.available} is empty")
-        if page.rows and first.available == 0:
-            raise Inconsistent(f"{total} rows where availableOffsets says 0")
-        if self.pages < first.available:
-            if not full and self._paging.evenly_filled:
-                raise Inconsistent(f"page {self.pages} of {first.available} has only {page.size} rows")
-            return self._following()
-        if first.counts is not None:
-            if total < first.counts:
-                raise Inconsistent(f"{total} rows where counts says {first.counts}")
-            return None
-        self.probing = full
-        return self._following() if full else None
 
-    def _next_unnumbered(self, page: Page[K, V], counts: int | None, full: bool) -> int | None:
-        """The next offset where the answers do not say how many pages there are."""
-        if counts is None:
-            return self._following() if full and page.rows else None
-        if len(self.rows) == counts:
+    def _is_full(self, page: Page[K, V]) -> bool:
+        return page.size >= (page.marks.limit or self._paging.page_size)
+
+    def _after_numbered(self, page: Page[K, V], available: int) -> int | None:
+        """The next offset where the answers say how many pages there are."""
+        if not page.rows and (self.pages > 1 or available > 1):
+            raise Inconsistent(f"page {self.pages} of {available} is empty")
+        if page.rows and available == 0:
+            raise Inconsistent(f"{len(self.rows)} rows where availableOffsets says 0")
+        if self.pages < available:
+            if self._paging.evenly_filled and not self._is_full(page):
+                raise Inconsistent(f"page {self.pages} of {available} has only {page.size} rows")
+            return self._following()
+        if self._counts is not None:
+            if len(self.rows) < self._counts:
+                raise Inconsistent(f"{len(self.rows)} rows where counts says {self._counts}")
             return None
-        if not page.rows:
-            raise Inconsistent(f"{len(self.rows)} rows where counts says {counts}")
+        return self._one_more() if page.rows and self._is_full(page) else None
+
+    def _one_more(self) -> int:
+        """The offset beyond the last page, where nothing new may be."""
+        self.beyond = Beyond.NOTHING
+        return self._following()
+
+    def _after_unnumbered(self, page: Page[K, V]) -> int | None:
+        """The next offset where the answers do not say how many pages there are."""
+        if self._counts is not None:
+            if len(self.rows) < self._counts and not page.rows:
+                raise Inconsistent(f"{len(self.rows)} rows where counts says {self._counts}")
+            if len(self.rows) == self._counts:
+                return self._one_more() if page.rows and self._is_full(page) else None
+            return self._following()
+        if not page.rows or (page.marks.limit is not None and not self._is_full(page)):
+            return None
+        # Without a word on the page size a short page may be a whole page of a server that caps it: only nothing more is the end.
+        unsure = page.marks.limit is None and page.size != self._paging.page_size
+        if unsure or (self.pages == 1 and self._counts_per_page):
+            self.beyond = Beyond.PERHAPS
         return self._following()
 
     def _following(self) -> int:
@@ -212,8 +228,8 @@ async def _read_once(fetch: Fetch[K, V], paging: Paging) -> Whole[K, V]:
         try:
             page = await fetch(offset)
         except AmsRefused as refusal:
-            if assembler.probing and _no_such_page(refusal):
-                assembler.end_probe()
+            if assembler.beyond is not Beyond.ROWS and _no_such_page(refusal):
+                assembler.end()
                 continue
             raise
         assembler.add(page)

@@ -73,8 +73,8 @@ class Origin:
 def _check_target(target: str, allowed: frozenset[str]) -> None:
     """AmsUnreachable unless the path (with query) will be on the wire exactly as it stands: absolute, of URL characters, without dot segments."""
     path = target.partition("?")[0]
-    segments = unquote(path).replace("\\", "/").split("/") if "%2e" in path.lower() or "/." in path else ()
-    if not target.startswith("/") or target.startswith("//") or not allowed.issuperset(target) or {".", ".."} & set(segments):
+    segments = {unquote(part) for part in path.split("/")} if "." in path or "%2" in path else set()
+    if not target.startswith("/") or target.startswith("//") or not allowed.issuperset(target) or {".", ".."} & segments:
         raise AmsUnreachable("this is no address of the AMS", found=ascii(target), hint="nothing was sent")
 
 
