@@ -48,6 +48,7 @@ TITLES = {
     "project.v1": ("project.md", "The project file: amsctl.yaml"),
     "plan.v1": ("plan.md", "The plan: amsctl.plan/v1"),
     "report.v1": ("report.md", "The apply report: amsctl.report/v1"),
+    "events.v1": ("events.md", "Events of an apply: amsctl.events/v1"),
 }
 MANIFESTS = ("account.v1", "limitprofile.v1")
 
@@ -83,19 +84,22 @@ def pages() -> dict[str, str]:
     """Every page by its file name."""
     schemas = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "schemas").glob("*.json"))}
     found = {"commands.md": commands_page(), "exit-codes.md": exit_codes_page(), "manifests.md": manifests_page(schemas)}
-    for name, schema in schemas.items():
-        if name in MANIFESTS:
-            continue
-        file, title = TITLES.get(name, (f"{name.partition('.')[0]}.md", f"Format: {name}"))
-        found[file] = schema_text(name, title, schema, defaults() if name == "project.v1" else None)
+    for name, (file, title) in TITLES.items():
+        found[file] = schema_text(name, title, schemas[name], defaults() if name == "project.v1" else None)
+    found["outputs.md"] = outputs_page({name: schema for name, schema in schemas.items() if name not in {*TITLES, *MANIFESTS}})
     found["README.md"] = index_page(found)
     return found
 
 
 def index_page(found: dict[str, str]) -> str:
     """What there is to look up."""
-    lines = [f"- [{text.splitlines()[2].removeprefix('# ')}]({name})" for name, text in sorted(found.items())]
+    lines = [f"- [{title_of(text)}]({name})" for name, text in sorted(found.items())]
     return NOTE + "\n# Reference\n\nGenerated from the program itself; a test fails when a page is stale.\n\n" + "\n".join(lines) + "\n"
+
+
+def title_of(text: str) -> str:
+    """The first heading of a page."""
+    return next(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
 
 
 # --- commands ---
@@ -104,7 +108,7 @@ def index_page(found: dict[str, str]) -> str:
 def commands_page() -> str:
     """The help of every command, as pages print it."""
     group = build()
-    root = click.Context(group, info_name="amsctl")
+    root = click.Context(group, info_name="amsctl", help_option_names=group.context_settings["help_option_names"])
     parts = [
         NOTE,
         "# Commands",
@@ -153,7 +157,8 @@ def exit_codes_page() -> str:
         "|---|---|---|",
     ]
     for kind in sorted(error_kinds(), key=lambda kind: (int(kind.exit_code), kind.code)):
-        lines.append(f"| `{kind.code}` | {int(kind.exit_code)} | {first_sentences(kind)} |")
+        code = "130 or 143" if kind is errors.Interrupted else int(kind.exit_code)
+        lines.append(f"| `{kind.code}` | {code} | {first_sentences(kind)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -192,7 +197,24 @@ Identifiers (firm, account, execution firm, product, label, profile) are the tex
 def schema_text(name: str, title: str, schema: schema_page.Schema, known_defaults: dict[str, str] | None) -> str:
     """The page of one format."""
     lead = f"Schema: `schemas/{name}.json`." + (f" {schema['description']}" if schema.get("description") else "")
-    return "\n".join([NOTE, f"# {title}", "", lead, "", schema_page.table(schema, defaults=known_defaults)])
+    parts = [NOTE, f"# {title}", lead]
+    for word, branch in schema_page.alternatives(schema).items():
+        parts += [f"## `{word}`"] if word else []
+        parts.append(schema_page.table(branch, defaults=known_defaults))
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def outputs_page(schemas: dict[str, schema_page.Schema]) -> str:
+    """Every other format that a command prints."""
+    parts = [
+        NOTE,
+        "# Outputs of the other commands",
+        "What `--format json` prints; `--format yaml` prints the same where a command has it.",
+    ]
+    for name, schema in schemas.items():
+        parts += [f"## amsctl.{name.replace('.v', '/v')}", f"Schema: `schemas/{name}.json`. {schema.get('description', '')}".strip()]
+        parts.append(schema_page.table(schema))
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def defaults() -> dict[str, str]:

@@ -27,10 +27,8 @@ def rows(schema: Schema) -> list[Row]:
         known = found.get(row.path)
         if known is None:
             found[row.path] = row
-        elif row.kind not in known.kind:
-            found[row.path] = Row(
-                path=row.path, kind=f"{known.kind} or {row.kind}", required=known.required and row.required, meaning=known.meaning
-            )
+        elif row.kind and row.kind not in known.kind:
+            found[row.path] = Row(path=row.path, kind=_joined([known.kind, row.kind]), required=known.required, meaning=known.meaning)
     return [row for row in found.values() if row.path]
 
 
@@ -45,6 +43,22 @@ def table(schema: Schema, *, defaults: dict[str, str] | None = None) -> str:
             cells.insert(2, f"`{defaults[row.path]}`" if row.path in defaults else "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def alternatives(schema: Schema) -> dict[str, Schema]:
+    """The branches of a schema that is one of several, by the word that tells them apart; the whole under an empty name otherwise."""
+    branches = [_resolved(branch, schema) for branch in schema.get("oneOf", ())]
+    if not branches:
+        return {"": schema}
+    return {_telling_word(branch): {**branch, "definitions": schema.get("definitions", {})} for branch in branches}
+
+
+def _telling_word(branch: Schema) -> str:
+    for name, part in branch["properties"].items():
+        words = part.get("enum", [part.get("const")])
+        if len(words) == 1 and words[0] is not None and name != "format":
+            return f"{name}: {words[0]}"
+    raise AssertionError("the alternatives of a schema must differ in a word")
 
 
 def _rows(schema: Schema, root: Schema, path: str, required: bool, depth: int) -> Iterator[Row]:

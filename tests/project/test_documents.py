@@ -1,0 +1,173 @@
+"""The documents tell the truth: commands run, links lead somewhere, tables are complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from amsctl import config
+from amsctl.cli.shell import COMMANDS, build
+from amsctl.errors import ExitCode
+from tests.project.checkout import ROOT, pyproject
+from tools import generate_reference, run_tour
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+TOURS = ("README.md", "docs/tutorial.md")
+FENCE = run_tour.FENCE
+
+
+def page_id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("name", TOURS)
+def test_tours_run_and_print_what_they_show(name: str) -> None:
+    """Every command of the README and the tutorial is run against the sandbox and prints what the page shows; `tools/run_tour.py --write` renews it."""
+    before = (ROOT / name).read_text(encoding="utf-8")
+    assert before.count("\n$ amsctl") >= 5
+    assert run_tour.run_page(ROOT / name).splitlines() == before.splitlines()
+
+
+def test_a_page_that_lies_is_found(tmp_path: Path) -> None:
+    """The comparison of the tours can fail, by output as by exit code."""
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ echo one\ntwo\n$ false\n$ echo $?\n0\n```\n", encoding="utf-8")
+    assert run_tour.run_page(page) == "```console\n$ echo one\none\n$ false\n$ echo $?\n1\n```\n"
+
+
+def test_only_what_moves_is_masked() -> None:
+    """Times, digests, durations and ports are not compared; limits, counts and names are."""
+    shown = "plan sha256:0123456789abcdef01 of 2026-11-21T10:00:00Z took 0.3 s at 127.0.0.1:8480: 567 -> 600, 12 rows, account DV10121801A"
+    assert run_tour.masked(shown) == "plan DIGEST of TIME took DURATION at ADDRESS: 567 -> 600, 12 rows, account DV10121801A"
+
+
+def test_reference_is_fresh() -> None:
+    """docs/reference says what the program says of itself; `make docs` renews it."""
+    assert [path.name for path in generate_reference.stale_pages()] == []
+
+
+def test_reference_covers_everything() -> None:
+    """Every command, every exit code and every schema has its place."""
+    pages = generate_reference.pages()
+    assert all(f"## amsctl {name}\n" in pages["commands.md"] for name in COMMANDS)
+    assert all(f"\n| {int(code)} |" in pages["exit-codes.md"] for code in ExitCode)
+    everything = "\n".join(pages.values())
+    assert all(f"`schemas/{path.name}`" in everything for path in (ROOT / "schemas").glob("*.json"))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that is there, and an anchor that it has."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            dead.append(target)
+    assert dead == []
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of each code block."""
+    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
+        yield match["info"].strip().partition(" ")[0], match["body"]
+
+
+def command_lines(page: Path) -> Iterator[list[str]]:
+    """The words of every amsctl command that a page's shell and pipeline blocks hold."""
+    for language, body in blocks(page):
+        if language not in {"console", "sh", "yaml", "text", ""} or page.parent.name == "reference":
+            continue
+        for line in body.replace("\\\n", " ").splitlines():
+            found = re.match(r"^\s*(?:\$ |- run: |- |run: )?(?:[A-Z_]+=\S* )*(amsctl( .*)?)$", line)
+            for part in re.split(r"\s*(?:&&|\|\||;|\||(?<![0-9])>|2>|&$)\s*", found.group(1)) if found else ():
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["amsctl"]:
+                    yield words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_in_documents_exist(page: Path) -> None:
+    """A command line in a document parses: the command, its options and its arguments exist."""
+    group = build()
+    for words in command_lines(page):
+        shown = ["amsctl", *words]
+        words = drop_global_options(words)
+        if not words or words[0].startswith("-"):
+            assert words in ([], ["--version"], ["--help"]), shown
+            continue
+        assert words[0] in COMMANDS, shown
+        command = group.get_command(click.Context(group), words[0])
+        assert command is not None
+        options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+        used = {word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)}
+        assert used <= options, shown
+
+
+def drop_global_options(words: list[str]) -> list[str]:
+    words = list(words)
+    while words and words[0] in {"-C", "-e", "--environment", "--color", "--json-logs", "-v", "--verbose"}:
+        del words[: 2 if words[0] in {"-C", "-e", "--environment", "--color"} else 1]
+    return words
+
+
+def test_every_setting_about_the_unknown_is_explained() -> None:
+    """docs/assumptions.md names every setting that stands for something CME has not published, and its default."""
+    text = (ROOT / "docs" / "assumptions.md").read_text(encoding="utf-8")
+    for kind, prefix in ((config.Assumptions, "assumptions."), (config.Requests, "requests.")):
+        for item in dataclasses.fields(kind):
+            name = prefix + generate_reference.camel(item.name)
+            assert f"`{name}`" in text, name
+    assert "`spec.unsetMeans`" in text
+    assert "`auth.logonPath`" in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/operations.md"])
+def test_exit_codes_are_told_completely(name: str) -> None:
+    """A person who looks up an exit code finds it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for code in ExitCode:
+        assert re.search(rf"(^\| |^## |^## 130 and |^\| 130, ){int(code)}\b", text, re.MULTILINE), int(code)
+
+
+def test_index_lists_every_page() -> None:
+    """docs/README.md leads to every page below docs."""
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        if name != "README.md" and not name.startswith("reference/"):
+            assert f"({name})" in index, name
+    assert "(reference/README.md)" in index
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=page_id)
+def test_decisions_say_why(page: Path) -> None:
+    """A decision tells its context, itself, its consequences and what was rejected, on about a page."""
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {page.name[:4]} ")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert [heading for heading in headings if heading in {"Context", "Decision", "Consequences", "Rejected"}] == [
+        "Context", "Decision", "Consequences", "Rejected",
+    ]  # fmt: skip
+    assert len(text.splitlines()) <= 80
+
+
+def test_changelog_speaks_of_this_version() -> None:
+    """What a user notices stands in the changelog before it is released."""
+    assert f"\n## {pyproject()['project']['version']}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
