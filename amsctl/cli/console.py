@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from amsctl.errors import AmsctlError
 
 SMALLEST_WIDTH: Final = 40
+WIDTH_OF_A_TERMINAL: Final = 80
 WIDTH_WITHOUT_TERMINAL: Final = 100
 
 
@@ -99,9 +99,13 @@ class Console:
         given = self.environ.get("COLUMNS", "")
         if given.isascii() and given.isdigit() and int(given) > 0:
             return max(SMALLEST_WIDTH, int(given))
-        if not is_terminal(self.stdout if stream is None else stream):
+        chosen = self.stdout if stream is None else stream
+        if not is_terminal(chosen):
             return WIDTH_WITHOUT_TERMINAL
-        return max(SMALLEST_WIDTH, shutil.get_terminal_size((80, 24)).columns)
+        try:
+            return max(SMALLEST_WIDTH, os.get_terminal_size(chosen.fileno()).columns or WIDTH_OF_A_TERMINAL)
+        except (OSError, ValueError):
+            return WIDTH_OF_A_TERMINAL
 
     # --- the result ---
 

@@ -218,11 +218,12 @@ def _account_rows(plan: Plan, changes: Sequence[Change], look: Look) -> Iterator
 
 def _limit_lines(row: _Row, heads: list[int], values: list[int], values_break: bool, notes_break: bool, look: Look) -> Iterator[str]:
     mark, firm, product, leg = (left(cell, width) for cell, width in zip(row.head, heads, strict=True))
-    head = _mark(row.change, f"  {mark}  {firm}  {product}  {leg}", look)
+    plain = f"  {mark}  {firm}  {product}  {leg}"
+    head = _mark(row.change, plain.rstrip() if values_break else plain, look)
     before, after, difference, part = row.before, row.after, *row.difference
     value = f"{right(before, values[0])} {look.arrow} {left(after, values[1])}  {right(difference, values[2])}  {left(part, values[3])}"
     indent = " " * (4 + heads[0])
-    line = head.rstrip() if values_break else f"{head}  {value}"
+    line = head if values_break else f"{head}  {value}"
     if values_break:
         yield line
         line = f"{indent}{value}"

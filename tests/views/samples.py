@@ -79,7 +79,12 @@ def status(name: str, account: str, after: str) -> Change:
 
 
 def plan_of(
-    changes: list[Change], *, findings: tuple[Finding, ...] = (), steps: tuple[Step, ...] = (), accounts: int | None = None, **origin: object
+    changes: list[Change],
+    *,
+    findings: tuple[Finding, ...] = (),
+    steps: tuple[Step, ...] = (),
+    accounts: int | None = None,
+    **origin: object,
 ) -> Plan:
     """A sealed plan around some changes, with counts that agree with them."""
     changed = len({change.account_key for change in changes})
@@ -100,7 +105,7 @@ def plan_of(
                 protected=True,
             ),
             origin=Origin(
-                manifests_sha256="9f2c1e0b7a" + "0" * 54,
+                manifests_sha256="sha256:9f2c1e0b7a" + "0" * 54,
                 git=Git(commit="4be1c0ffee" + "0" * 30, author="Jo Risk <jo@example.com>", dirty=True),
                 selection=Selection(**origin),  # type: ignore[arg-type]
             ),
@@ -217,9 +222,13 @@ def bad_report(plan: Plan) -> Report:
         ),
         "s2": StepReport(id="s2", outcome=Outcome.BLOCKED, message="s1 did not verify"),
         "s3": StepReport(id="s3", outcome=Outcome.BLOCKED, message="s1 did not verify"),
-        "s4": StepReport(id="s4", outcome=Outcome.UNKNOWN, attempts=2, message="no answer within 30 s, and the read-back failed: connection refused"),
+        "s4": StepReport(
+            id="s4", outcome=Outcome.UNKNOWN, attempts=2, message="no answer within 30 s, and the read-back failed: connection refused"
+        ),
         "s5": StepReport(id="s5", outcome=Outcome.SKIPPED, message="already Inactive"),
-        "s6": StepReport(id="s6", outcome=Outcome.FAILED, http_status=400, attempts=1, message="IllegalArgumentException: Limit Type not found"),
+        "s6": StepReport(
+            id="s6", outcome=Outcome.FAILED, http_status=400, attempts=1, message="IllegalArgumentException: Limit Type not found"
+        ),
     }
     good = good_report(plan)
     return replace(good, steps=tuple(told.get(item.id, item) for item in good.steps))
