@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, assert_never
 
 from amsctl.applying.ports import Clock, Reader, Writer
 from amsctl.applying.state import (
@@ -142,7 +142,6 @@ async def _send(step: Step, call: Call, state: AccountState, firm: Firm, writer:
 
 def _answer_differences(call: Call, expected: AccountState, body: answers.JsonObject, firm: Firm, number: str) -> tuple[Discrepancy, ...]:
     """What the answer says otherwise than asked, in the rows, execution firms or status that the call wrote."""
-    found = expected
     match call:
         case StatusCall():
             words = answers.account_status_answer(body, where=str(expected.key))
@@ -154,6 +153,8 @@ def _answer_differences(call: Call, expected: AccountState, body: answers.JsonOb
             found = replace(expected, execution_firms=answers.suspensions_answer(body, firm=firm, number=number))
         case LimitsCall():
             found = replace(expected, rows=legs_of(answers.limits_answer(body, firm=firm, number=number)))
+        case _:
+            assert_never(call)
     return tuple(item for item in compare(expected, found, call) if item.planned)
 
 
@@ -175,6 +176,8 @@ async def read_back(call: Call, state: AccountState, firm: Firm, reader: Reader,
             if entry is None:
                 raise IncompleteRead("the account is no longer listed", where=str(state.key))
             return replace(state, status=entry.status)
+        case _:
+            assert_never(call)
 
 
 async def _still_wanted(call: Call, state: AccountState, firm: Firm, hand: Hand) -> bool:

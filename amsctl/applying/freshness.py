@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from amsctl.applying.state import AccountState, after_call, call_of, check, show, state_of
 from amsctl.errors import PlanFileError
-from amsctl.model import LEGS, LiveAccount, Special
+from amsctl.model import LEGS, NO_ROW, LiveAccount, Special
 from amsctl.planning.fingerprint import fingerprint
 from amsctl.planning.plan import Change, ChangeKind, Observed, Step
 
@@ -55,11 +56,10 @@ def _now(change: Change, state: AccountState) -> str:
         case ChangeKind.SUSPENSION:
             return _shown(state.execution_firms.get(change.execution_firm or "", "absent"))
         case ChangeKind.LIMIT:
-            legs = state.rows.get(change.row_key)
-            for ref, amount in zip(LEGS, legs or (), strict=False):
-                if (ref.owner, ref.leg) == (change.owner, change.leg):
-                    return show(amount)
-            return Special.UNSET.value
+            legs = state.rows.get(change.row_key, NO_ROW)
+            return show(next(amount for ref, amount in zip(LEGS, legs, strict=True) if ref == (change.owner, change.leg)))
+        case _:
+            assert_never(change.kind)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, assert_never, cast
 
 from amsctl.errors import PlanFileError
 from amsctl.model import (
@@ -175,6 +175,8 @@ def after_call(state: AccountState, call: Call) -> AccountState:
         case LimitsCall(rows=rows):
             merged = {**state.rows, **rows}
             return replace(state, rows={key: legs for key, legs in merged.items() if any(isinstance(leg, int) for leg in legs)})
+        case _:
+            assert_never(call)
 
 
 def check(step: Step, call: Call, changes: Mapping[str, Change], state: AccountState) -> tuple[Discrepancy, ...]:
@@ -197,6 +199,8 @@ def check(step: Step, call: Call, changes: Mapping[str, Change], state: AccountS
             )
         case LimitsCall():
             return tuple(_check_limits(step, call, carried, state))
+        case _:
+            assert_never(call)
 
 
 def _known(step: Step, changes: Mapping[str, Change], number: str) -> Change:

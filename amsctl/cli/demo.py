@@ -49,7 +49,7 @@ def command(session: Session, keep: str | None) -> int:
             shutil.copytree(examples_folder(), folder)
         except OSError as problem:
             raise DemoFailed("the example repository cannot be copied", where=folder, found=problem.strerror or str(problem)) from None
-        _point_at(folder, sandbox.url)
+        _point_at(folder, EXAMPLE_URL, sandbox.url)
         say = session.console.result
         say(f"A sandbox AMS is running at {sandbox.url}, a limits repository is in {visible(folder)}.\n")
         plan_file = os.path.join(temporary, "plan.json")
@@ -57,6 +57,7 @@ def command(session: Session, keep: str | None) -> int:
         _run(session, "What would change? GETs only.", ["-C", folder, "plan", "-o", plan_file, "--detailed-exitcode"], 2)
         _run(session, "Carry out exactly that plan, and verify every step.", ["-C", folder, "apply", plan_file], 0)
         _run(session, "Plan again: nothing is left to do.", ["-C", folder, "plan", "--detailed-exitcode"], 0)
+        _point_at(folder, sandbox.url, EXAMPLE_URL)  # what is kept belongs to ``amsctl sandbox``
         say(_NEXT.format(folder=visible(keep) if keep else "limits", init="" if keep else "\n  amsctl demo --keep limits"))
     return 0
 
@@ -70,12 +71,12 @@ Done: the second plan found no changes. What to try next:{init}
 """
 
 
-def _point_at(folder: str, url: str) -> None:
+def _point_at(folder: str, before: str, after: str) -> None:
     path = os.path.join(folder, "amsctl.yaml")
     with open(path, encoding="utf-8") as file:
         text = file.read()
     with open(path, "w", encoding="utf-8") as file:
-        file.write(text.replace(EXAMPLE_URL, url))
+        file.write(text.replace(before, after))
 
 
 def _run(session: Session, why: str, arguments: list[str], expected: int) -> None:
@@ -86,5 +87,7 @@ def _run(session: Session, why: str, arguments: list[str], expected: int) -> Non
     session.console.result(look.bold(f"# {why}") + "\n" + look.quiet("$ amsctl " + visible(" ".join(arguments))))
     code = run(arguments, session.console)
     if code != expected:
-        raise DemoFailed("a step of the demo did not end as it must", where=" ".join(arguments), expected=f"exit code {expected}", found=str(int(code)))
-    session.console.result("")
+        raise DemoFailed(
+            "a step of the demo did not end as it must", where=" ".join(arguments), expected=f"exit code {expected}", found=str(int(code))
+        )
+    session.console.result("\n")

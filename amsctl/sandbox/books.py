@@ -69,6 +69,11 @@ def spec_book() -> Book:
     return book_from_mapping(_SPEC)
 
 
+def example_book() -> Book:
+    """The book that the example repository (``examples/limits``) is planned against: the same firm, some limits not yet as its manifests say."""
+    return book_from_json(Path(__file__).with_name("example_book.json"))
+
+
 def book_from_json(path: str | Path) -> Book:
     """The book in a JSON file. Raises ``OSError``, or ``ValueError`` that says what is wrong with it."""
     try:
