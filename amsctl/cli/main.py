@@ -20,6 +20,8 @@ from amsctl.errors import AmsctlError, ExitCode, ManifestErrors
 from amsctl.views.escape import visible, visible_lines
 
 PROGRAM: Final = "amsctl"
+COMPLETE_VARIABLE: Final = "_AMSCTL_COMPLETE"
+"""Set by the script of ``amsctl completion`` while a shell asks for completions."""
 TRACEBACK_VARIABLE: Final = "AMSCTL_TRACEBACK"
 """Set to 1, this environment variable shows developers the traceback of an internal error."""
 
@@ -39,7 +41,9 @@ def run(argv: Sequence[str], console: Console) -> int:
     """One command line; everything raised is translated here and nowhere else."""
     try:
         with _folder_kept(), _terminate_as_exception():
-            result = build().main(args=list(argv), prog_name=PROGRAM, standalone_mode=False, obj=Session(console))
+            result = _invoke(argv, console)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except ManifestErrors as error:
         console.diagnostics(error.diagnostics)
         console.failed(error)
@@ -62,6 +66,18 @@ def run(argv: Sequence[str], console: Console) -> int:
     except Exception as error:  # the boundary: no traceback reaches a user
         return _defect(console, error)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _invoke(argv: Sequence[str], console: Console) -> object:
+    """What the command gives back. Not by click's own ``main``: that one prints and exits by rules of its own."""
+    group, session = build(), Session(console)
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {"obj": session}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    with group.make_context(PROGRAM, list(argv), obj=session) as context:
+        return group.invoke(context)
 
 
 class Terminated(BaseException):

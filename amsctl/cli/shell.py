@@ -41,11 +41,13 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own signature, passed on
         self.params.extend(_global_options(hidden=True))
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``-h`` and ``--help``, which print where every result is printed."""
+        return _help_option(super().get_help_option(ctx))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped: they are meant to be copied."""
-        if self.epilog:
-            formatter.write_paragraph()
-            formatter.write(self.epilog.strip("\n") + "\n")
+        _write_examples(self.epilog, formatter)
 
 
 class LazyGroup(click.Group):
@@ -75,11 +77,31 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``-h`` and ``--help``, which print where every result is printed."""
+        return _help_option(super().get_help_option(ctx))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, unwrapped."""
-        assert self.epilog is not None
+        _write_examples(self.epilog, formatter)
+
+
+def _help_option(option: click.Option | None) -> click.Option | None:
+    if option is not None:
+        option.callback = _show_help
+    return option
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        _session(ctx).console.result(ctx.get_help())
+        ctx.exit(0)
+
+
+def _write_examples(epilog: str | None, formatter: click.HelpFormatter) -> None:
+    if epilog:
         formatter.write_paragraph()
-        formatter.write(self.epilog.strip("\n") + "\n")
+        formatter.write(epilog.strip("\n") + "\n")
 
 
 def _guess(name: str) -> str:
