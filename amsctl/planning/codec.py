@@ -295,6 +295,10 @@ def _word(kind: type[_E]) -> Callable[[object], _E]:
     return read
 
 
+def _owners(value: object) -> tuple[Owner, ...]:
+    return tuple(_word(Owner)(item) for item in _texts(value))
+
+
 def _amount(value: object) -> Amount:
     if isinstance(value, str):
         try:
@@ -310,7 +314,7 @@ def _read_target(reader: _Reader) -> Target:
         url=reader.take("url", _text),
         service=reader.take("service", _text),
         principal=reader.take("principal", _text),
-        ownership=tuple(_word(Owner)(item) for item in reader.take("ownership", _texts)),
+        ownership=reader.take("ownership", _owners),
         unset_means=reader.take("unset_means", _text),
         protected=reader.take("protected", _flag),
     )

@@ -281,16 +281,19 @@ def _leg_change(
 
 
 def _binds(index: int, leg: Leg, before: FourAmounts, after: FourAmounts, rules: Rules) -> bool:
-    """Whether a leg takes part in moving the effective limit: it moves, and this leg alone would move it or could have kept it."""
+    """Whether a leg takes part in moving the effective limit: this leg alone would have moved it the same way, or without it it would have ended
+    elsewhere.
+    """
 
-    def reach(legs: FourAmounts) -> int:
-        return lets_through(_effective(legs, leg, rules), rules.unset_means)
+    def way(then: FourAmounts, now: FourAmounts) -> Direction:
+        return direction_of(_effective(then, leg, rules), _effective(now, leg, rules), rules.unset_means)
 
-    if reach(before) == reach(after):
+    moved = way(before, after)
+    if moved is Direction.NEUTRAL:
         return False
     alone = cast("FourAmounts", (*before[:index], after[index], *before[index + 1 :]))
     without = cast("FourAmounts", (*after[:index], before[index], *after[index + 1 :]))
-    return reach(alone) != reach(before) or reach(without) != reach(after)
+    return way(before, alone) is moved or way(without, after) is not Direction.NEUTRAL
 
 
 # --- findings ---
