@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from amsctl.sandbox.oddities import Oddities
-from amsctl.sandbox.state import Account, Book, Firm, Key, Legs
+from amsctl.sandbox.state import Account, Book, Key, Legs
 
 SERVICE: Final = "ICC"
 _KEPT_ROWS: Final = 50_000
@@ -257,11 +257,6 @@ def hostile_links(links: Iterable[tuple[str, str]], origin: str) -> list[dict[st
         "http://[::1]:9{path}", "http://2130706433:9{path}", "\u0000{path}", "{path}\r\nX-Injected: yes", "", "ftp://" + host + "{path}",
     )  # fmt: skip
     return [{"rel": rel, "href": trap.replace("{path}", path)} for rel, path in links for trap in traps]
-
-
-def firm_path(firm: Firm) -> str:
-    """A firm as a path segment."""
-    return quote(firm.name, safe="")
 
 
 def _path(account: Account) -> str:

@@ -51,11 +51,17 @@ def sandbox(served: Sandbox) -> Sandbox:
     return served
 
 
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """A client at its base URL."""
-    with httpx.Client(base_url=sandbox.url, trust_env=False, timeout=10) as client:
+@pytest.fixture(scope="module")
+def connected(served: Sandbox) -> Iterator[httpx.Client]:
+    """The client of this module: making one costs more than most tests."""
+    with httpx.Client(base_url=served.url, trust_env=False, timeout=10) as client:
         yield client
+
+
+@pytest.fixture
+def client(connected: httpx.Client, sandbox: Sandbox) -> httpx.Client:
+    """A client at the base URL of the stand-in, which is as new."""
+    return connected
 
 
 @pytest.fixture

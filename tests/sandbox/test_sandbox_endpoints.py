@@ -38,11 +38,12 @@ def test_my_firms_gives_name_and_clearing_id_for_each_service(client: httpx.Clie
 
 def test_the_limits_example_of_the_specification_comes_back(client: httpx.Client) -> None:
     answer = client.get(LIMITS).json()
+    cocoa, index = "NYMEX Cocoa Futures ", "Bloomberg Roll Select Commodity Index Futures "
     assert answer["limits"] == [
-        {"product": "CJ.FUT.NYMEX", "productFullName": "NYMEX Cocoa Futures ", "efId": "3N1", "efLimits": {"short": 567, "long": 324}, "cmfLimits": {"short": 2000, "long": 9000}},
-        {"product": "CJ.FUT.NYMEX", "productFullName": "NYMEX Cocoa Futures ", "efId": "350", "efLimits": {"short": 456, "long": 123}, "cmfLimits": {"short": 30989, "long": 1000}},
-        {"product": "DRS.FUT.CBT", "productFullName": "Bloomberg Roll Select Commodity Index Futures ", "efId": "350", "efLimits": {"short": 789, "long": 456}, "cmfLimits": {"short": 120, "long": 120}},
-    ]  # fmt: skip
+        row("3N1", "CJ.FUT.NYMEX", (324, 567), (9000, 2000)) | {"productFullName": cocoa},
+        row("350", "CJ.FUT.NYMEX", (123, 456), (1000, 30989)) | {"productFullName": cocoa},
+        row("350", "DRS.FUT.CBT", (456, 789), (120, 120)) | {"productFullName": index},
+    ]
     assert (answer["service"], answer["clearingFirm"], answer["accountNumber"]) == ("ICC", FIRM, ACCOUNT)
     assert (answer["limit"], answer["offset"], answer["availableOffsets"]) == (50, 1, 1)
 
@@ -154,7 +155,8 @@ def test_unknown_names_are_illegal_arguments(client: httpx.Client, path: str, wo
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/", "", "/myFirms/x", LIMITS + "/more", LIMITS.removesuffix("/" + ACCOUNT), "/accounts/clearing/ICC", f"{ACCOUNTS}/a/b/c", "/accounts/clearing//780"]
+    "path", ["/nothing", "/", "", "/myFirms/x", LIMITS + "/more", LIMITS.removesuffix("/" + ACCOUNT), "/accounts/clearing/ICC",
+     f"{ACCOUNTS}/a/b/c", "/accounts/clearing//780"]
 )  # fmt: skip
 def test_unknown_paths_are_not_found(client: httpx.Client, path: str) -> None:
     answer = client.get(path)

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -146,7 +146,8 @@ def test_errors_before_and_after_the_effect(client: httpx.Client, sandbox: Sandb
     answer = client.post(LIMITS, json=ASKED)
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (504, "gone", "text/plain")
     assert stored(sandbox) == NEW
-    assert [entry.faults for entry in sandbox.log] == [("f1",), ("f2",)] or len(sandbox.log) == 2
+    assert [len(entry.faults) for entry in sandbox.log] == [1, 1]
+    assert next(iter(sandbox.log)).faults == (rule.id,)
 
 
 def test_an_error_may_come_with_status_200_or_one_that_has_no_name(client: httpx.Client, sandbox: Sandbox) -> None:
@@ -305,7 +306,7 @@ def test_of_two_rules_the_first_answers_and_slowness_adds_up(client: httpx.Clien
     begun = time.monotonic()
     assert client.get(LIMITS).status_code == 503
     assert time.monotonic() - begun >= 0.1
-    assert next(iter(sandbox.log)).faults == ("f1", "f2", "f3", "f4") or len(next(iter(sandbox.log)).faults) == 4
+    assert next(iter(sandbox.log)).faults == tuple(rule.id for rule in sandbox.faults.rules())
 
 
 def test_faults_reach_the_token_endpoint_too(client: httpx.Client, sandbox: Sandbox) -> None:
@@ -381,7 +382,8 @@ def test_roots_of_another_kind(damaged: Callable[[str], httpx.Response], variant
 
 
 @pytest.mark.parametrize(
-    ("variant", "field", "value"), [("wrong_account", "accountNumber", "SOMEONE-ELSE"), ("wrong_firm", "clearingFirm", "ANOTHER_FIRM"), ("wrong_service", "service", "CPC")]
+    ("variant", "field", "value"), [("wrong_account", "accountNumber", "SOMEONE-ELSE"), ("wrong_firm", "clearingFirm", "ANOTHER_FIRM"),
+     ("wrong_service", "service", "CPC")]
 )  # fmt: skip
 def test_answers_in_another_name(damaged: Callable[[str], httpx.Response], variant: str, field: str, value: str) -> None:
     assert damaged(variant).json()[field] == value
@@ -468,7 +470,7 @@ def test_frames_that_lie(client: httpx.Client, sandbox: Sandbox, variant: str) -
 
 
 def test_a_content_length_that_is_too_short_cuts_the_document(damaged: Callable[[str], httpx.Response]) -> None:
-    with pytest.raises(ValueError, match="delimiter|Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"delimiter|Unterminated|Expecting"):
         damaged("content_length_short").json()
 
 
@@ -496,7 +498,7 @@ def test_damage_to_a_post_comes_after_its_effect(client: httpx.Client, sandbox: 
 
 
 @pytest.fixture
-def pages(client: httpx.Client, sandbox: Sandbox) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+def pages(client: httpx.Client, sandbox: Sandbox) -> Callable[[str], list[dict[str, Any]]]:
     """The three pages of seven rows under a paging fault."""
     for i, product in enumerate(("CC.FUT.NYMEX", "GIE.FUT.CME", "6Z.FUT.CME", "RO.OOF.CME")):
         sandbox.book.put(ACCOUNT, "113", product, (i, i, i, i))
@@ -507,7 +509,7 @@ def pages(client: httpx.Client, sandbox: Sandbox) -> Iterator[Callable[[str], li
             sandbox.faults.add(Rule(kind="paging", variant=variant))
         return [client.get(LIMITS, params={"limit": 3, "offset": offset}).json() for offset in (1, 2, 3)]
 
-    yield get
+    return get
 
 
 def positions(pages: list[dict[str, Any]], order: list[Any]) -> list[list[int]]:

@@ -9,6 +9,8 @@ import pytest
 
 from amsctl.sandbox.books import book_to_mapping
 from amsctl.sandbox.generator import Written, generate, write_manifests
+from amsctl.sandbox.oddities import Oddities
+from amsctl.sandbox.rendering import Renderer
 from amsctl.sandbox.state import UNLIMITED_ROW, Account, Book
 
 yaml = pytest.importorskip("yaml")
@@ -119,3 +121,17 @@ def test_what_is_hidden_closed_or_oddly_named_is_written_rightly(tmp_path: Path)
         ("3N1", "C.FUT.CME"): ("1", "1", "unlimited", "unlimited"),
     }
     assert "executionFirms" not in documents["EMPTY"]["spec"]  # type: ignore[operator]
+
+
+def test_rendered_rows_are_kept_only_so_long() -> None:
+    """A long run over a large book must not keep every page that it ever rendered."""
+    book = generate(60, 1000, 1, execution_firms=2)
+    renderer = Renderer(book, Oddities())
+    first = renderer.rows(book.accounts()[0])
+    assert renderer.rows(book.accounts()[0]) is first
+    for account in book.accounts():
+        assert len(renderer.rows(account)) == 2000
+    assert renderer.rows(book.accounts()[-1]) is renderer.rows(book.accounts()[-1])
+    again = renderer.rows(book.accounts()[0])
+    assert again == first
+    assert again is not first

@@ -87,7 +87,7 @@ def test_statuses_in_three_spellings(client: httpx.Client, sandbox: Sandbox, wor
     sandbox.switch(status_words=words)
     seen = []
     for status in ("Active", "Inactive", "closed"):
-        sandbox.book.write_status(sandbox.book.account(ACCOUNT), status)  # type: ignore[arg-type]
+        sandbox.book.write_status(sandbox.book.account(ACCOUNT), status)
         seen.append(client.get(ACCOUNTS).json()["clearingAccounts"][0]["status"])
     assert seen == expected
 

@@ -23,7 +23,7 @@ import trustme
 from amsctl.sandbox.books import book_to_mapping, spec_book
 from amsctl.sandbox.generator import generate
 from amsctl.sandbox.oddities import Oddities
-from amsctl.sandbox.server import Certificate, Sandbox, serve, serve_apart
+from amsctl.sandbox.server import Certificate, Sandbox, run, serve, serve_apart
 
 from .conftest import ACCOUNT, ACCOUNTS, EF_STATUS, LIMITS, body, ef_body, row
 
@@ -144,9 +144,22 @@ def test_the_foreground_server_ends_cleanly_on_a_signal(number: signal.Signals) 
     assert (out, err, child.returncode) == (f"ended by {number.value}\n", "", 0)
 
 
+def test_the_foreground_server_gives_the_signal_and_puts_its_actions_back() -> None:
+    before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    seen: list[int] = []
+
+    def started(sandbox: Sandbox) -> None:
+        seen.append(httpx.get(sandbox.url + LIMITS, trust_env=False).status_code)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert run(spec_book(), started=started) == signal.SIGTERM
+    assert seen == [200]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
 def test_many_callers_at_once_lose_no_write() -> None:
     book = generate(4, 10, seed=3)
-    with serve(book) as sandbox:
+    with serve(book) as sandbox, httpx.Client(trust_env=False) as client:
         accounts = [(account, key) for account in book.accounts() for key, _ in account.items()]
 
         def post(i: int) -> int:
@@ -158,7 +171,7 @@ def test_many_callers_at_once_lose_no_write() -> None:
                 "limits": [row(ef_id, product, (i, i), (i, i))],
             }
             path = f"{sandbox.url}/accountLimitsUtilization/clearing/ICC/780/{account.number}"
-            return httpx.post(path, json=posted, trust_env=False).status_code
+            return client.post(path, json=posted).status_code
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(post, range(len(accounts)))) == {200}
@@ -191,7 +204,7 @@ def test_the_log_keeps_the_last_requests_only() -> None:
 
 
 def control(sandbox: Sandbox, method: str, path: str, document: object = None) -> tuple[int, Any]:
-    answer = httpx.request(method, sandbox.control_url + path, json=document, trust_env=False)
+    answer = httpx.request(method, sandbox.control_url + path, json=document, trust_env=False, verify=False)
     return answer.status_code, answer.json() if answer.content else None
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from amsctl.sandbox.books import account_to_mapping, book_from_json, book_from_mapping, book_to_mapping, edit_book, spec_book
 from amsctl.sandbox.state import Account, Book, Firm, Legs
 
+FIRMS = [{"name": "F", "clearingId": "1"}]
 FIRM = Firm(name="FIRM", clearing_id="027")
 ROWS: dict[tuple[str, str], Legs] = {("3N1", "A.FUT.CME"): (1, 2, 3, 4), ("350", "B.FUT.CME"): (None, 0, None, 5)}
 
@@ -41,7 +42,7 @@ def test_unknown_names_are_key_errors_and_empty_lists_never_other_accounts() -> 
 
 
 def test_a_row_of_four_unlimited_legs_is_listed_only_if_it_traded_today() -> None:
-    book = a_book(rows={("3N1", "A.FUT.CME"): (None,) * 4, **{("350", "B.FUT.CME"): (1, None, None, None)}})
+    book = a_book(rows={("3N1", "A.FUT.CME"): (None,) * 4, ("350", "B.FUT.CME"): (1, None, None, None)})
     account = book.account("011")
     assert [key for key, _ in account.listed()] == [("350", "B.FUT.CME")]
     book.trade("011", "3N1", "A.FUT.CME")
@@ -135,9 +136,9 @@ def test_a_book_survives_its_json_form(tmp_path: Path) -> None:
     ("document", "words"),
     [
         ({"accounts": []}, "not a book: KeyError at 'firms'"),
-        ({"firms": [{"name": "F", "clearingId": "1"}], "accounts": [{"accountNumber": "A", "clearingFirm": "G"}]}, "no clearing firm 'G'"),
-        ({"firms": [{"name": "F", "clearingId": "1"}], "accounts": [{"accountNumber": "A", "status": "asleep"}]}, "found 'asleep'"),
-        ({"firms": [{"name": "F", "clearingId": "1"}], "accounts": [{"accountNumber": "A", "limits": [{"efId": "1", "product": "P", "efLimits": {"long": 1.5}}]}]}, "found 1.5"),
+        ({"firms": FIRMS, "accounts": [{"accountNumber": "A", "clearingFirm": "G"}]}, "no clearing firm 'G'"),
+        ({"firms": FIRMS, "accounts": [{"accountNumber": "A", "status": "asleep"}]}, "found 'asleep'"),
+        ({"firms": FIRMS, "accounts": [{"accountNumber": "A", "limits": [{"efId": "1", "product": "P", "efLimits": {"long": 1.5}}]}]}, "found 1.5"),
         ([], "not a book"),
     ],
 )  # fmt: skip
@@ -148,9 +149,9 @@ def test_a_file_that_is_not_a_book_says_what_is_wrong(document: object, words: s
 
 
 def test_an_account_document_may_be_short() -> None:
-    book = book_from_mapping({"firms": [{"name": "F", "clearingId": "1"}], "accounts": [
-        {"accountNumber": "A", "executionFirms": ["350"], "status": "i", "limits": [{"efId": "3N1", "product": "P.FUT.CME", "efLimits": {"long": "Unlimited", "short": 4}}]},
-    ]})  # fmt: skip
+    limit = {"efId": "3N1", "product": "P.FUT.CME", "efLimits": {"long": "Unlimited", "short": 4}}
+    entry = {"accountNumber": "A", "executionFirms": ["350"], "status": "i", "limits": [limit]}
+    book = book_from_mapping({"firms": FIRMS, "accounts": [entry]})
     account = book.account("A")
     assert account.execution_firms == {"350": False, "3N1": False}
     assert (account.status, account.owner, account.row("3N1", "P.FUT.CME")) == ("Inactive", "F", (None, 4, None, None))
