@@ -12,7 +12,7 @@ from amsctl.manifests import compile as compiled
 from amsctl.manifests.files import ManifestFile, Unreadable, content_of, first_bytes
 from amsctl.manifests.identifiers import naming_breach, nearest
 from amsctl.manifests.nodes import Map, Node, pos_of, position, source
-from amsctl.manifests.reader import Findings, TooManyFindings, decode, read
+from amsctl.manifests.reader import Findings, TooManyFindings, decode, read, shown
 
 _OUTPUT: Final = re.compile(rb'"format"\s*:\s*"amsctl\.(plan|report|event)')
 _SNIFFED_BYTES: Final = 4096
@@ -63,21 +63,21 @@ def read_file(file: ManifestFile, *, projects: bool = False) -> FileRead:
     return read_content(content, file.shown, projects=projects)
 
 
-def read_content(content: bytes, shown: str, *, projects: bool = False) -> FileRead:
+def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRead:
     """As :func:`read_file`, for bytes that are already read."""
     sha256 = hashlib.sha256(content).hexdigest()
-    findings = Findings(shown)
+    findings = Findings(name)
     contents = _Contents(findings, projects)
     try:
         text = decode(content, findings)
-        if text is not None and (not shown.endswith(".json") or _is_json(text, findings)):
+        if text is not None and (not name.endswith(".json") or _is_json(text, findings)):
             for document in read(text, findings):
                 contents.take(document)
     except TooManyFindings:
         findings.gave_up()
     diagnostics = (*findings.items, *contents.warnings)
     return FileRead(
-        shown,
+        name,
         sha256,
         contents.documents,
         tuple(contents.accounts),
@@ -188,7 +188,7 @@ def _unknown_kind(document: Map, kind: str | None, findings: Findings) -> None:
     if "kind" not in entries:
         close = next((key for key in entries if nearest(key, ("kind",)) is not None), None)
         hint = (
-            f"did you mean kind in place of {close[:64]}?"
+            f"did you mean kind in place of {shown(close)}?"
             if close is not None
             else "list the folders that hold manifests in spec.manifests"
         )
@@ -200,7 +200,7 @@ def _unknown_kind(document: Map, kind: str | None, findings: Findings) -> None:
         return
     close = nearest(kind, KINDS) if kind else None
     hint = f"did you mean {close}?" if close is not None else "list the folders that hold manifests in spec.manifests"
-    found = (kind[:64] or "nothing") if kind is not None else "a mapping or sequence"
+    found = (shown(kind) or "nothing") if kind is not None else "a mapping or sequence"
     findings.add("kind", "unknown kind", pos, expected="Account or LimitProfile", found=found, hint=hint)
 
 

@@ -119,10 +119,11 @@ def explain_whole(name: str, document: Node, findings: Findings) -> None:
 
 
 def _report(judge: Validator, instance: Any, node: Node, findings: Findings) -> None:
-    before = len(findings.items)
+    errors = 0
     for error in judge.iter_errors(instance):
         phrases.say(error, _locate(node, list(error.absolute_path)), findings)
-    if len(findings.items) == before:
+        errors += 1
+    if not errors:
         findings.add("refused", "this part cannot be understood", pos_of(node), hint="compare it with the schema")
 
 

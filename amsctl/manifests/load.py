@@ -19,6 +19,7 @@ from amsctl.manifests.documents import AccountEntry, FileRead
 from amsctl.manifests.files import Found, ManifestFile, Start, discover
 from amsctl.manifests.identifiers import nearest
 from amsctl.manifests.nodes import source
+from amsctl.manifests.reader import shown
 from amsctl.manifests.reading import read_files
 from amsctl.model import AccountKey, DesiredAccount
 
@@ -236,7 +237,7 @@ class Reading:
             if profile.name in self._profiles:
                 self._twice(
                     "duplicate-profile",
-                    f"the profile {profile.name} is defined twice",
+                    f"the profile {shown(profile.name)} is defined twice",
                     read.shown,
                     profile.pos,
                     self._profiles[profile.name],
@@ -249,14 +250,13 @@ class Reading:
 
     def _keep_account(self, entry: AccountEntry, file: str) -> None:
         key = (entry.firm, entry.number)
+        self._uses += [(name, file, pos) for name, pos in entry.uses]
         if entry.firm and entry.number and key in self._first:
             what = f"the account {entry.firm}/{entry.number} is declared twice"
             self._twice("duplicate-account", what, file, entry.pos, self._first[key])
             return
         place = _Place(entry.firm, entry.number, file, entry.pos, self._spool.write(entry.record), len(entry.record))
         self._first[key] = place
-        for name, pos in entry.uses:
-            self._uses.append((name, file, pos))
         if not entry.record:
             return
         for name in entry.profiles:
@@ -295,7 +295,7 @@ class Reading:
         for place in (self.places[index] for index in self._used.get(name, ())):
             uses += [(place.file, pos) for pos in records.uses_of(self._spool.read(place.offset, place.size), name)]
         for file, pos in uses:
-            what = f"no profile is called {name}"
+            what = f"no profile is called {shown(name)}"
             yield Diagnostic(code="unknown-profile", what=what, source=source(file, pos), hint=hint, severity=severity)
 
     @property
@@ -342,6 +342,6 @@ class Reading:
 def digest_of(files: dict[str, str]) -> str:
     """``sha256:…`` over path and content of every file, in the order of paths."""
     digest = hashlib.sha256()
-    for shown in sorted(files):
-        digest.update(f"{shown}\0{files[shown]}\n".encode())
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name]}\n".encode())
     return f"sha256:{digest.hexdigest()}"

@@ -11,9 +11,7 @@ from jsonschema import ValidationError
 from amsctl.manifests.identifiers import nearest, product_meant
 from amsctl.manifests.nodes import Map, Node, Seq, pos_of
 from amsctl.manifests.reader import Findings
-
-_SHOWN: Final = 64
-"""Characters of a foreign text that a message repeats."""
+from amsctl.manifests.reader import shown as clip
 
 
 class Place(NamedTuple):
@@ -45,11 +43,6 @@ def say(error: ValidationError, place: Place, findings: Findings) -> None:
         speak(error, place, findings)
     else:
         findings.add("refused", f"{place.key or 'this'} is not as the schema wants it", place.pos, hint="compare it with the schema")
-
-
-def clip(text: str) -> str:
-    """A foreign text, at most 64 characters of it."""
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def found(place: Place) -> str:

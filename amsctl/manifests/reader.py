@@ -32,6 +32,7 @@ from amsctl.manifests.syntax import Phrase, phrase
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 1_000_000
+MAX_ITEMS: Final = 1_000
 MAX_SCALAR: Final = 4096
 MAX_FINDINGS: Final = 100
 """Findings per file; a file with more is wrong as a whole."""
@@ -92,6 +93,17 @@ class Findings:
                 hint="correct these first",
             )
         )
+
+
+_SHOWN: Final = 64
+"""Characters of a foreign text that a message repeats."""
+_NOT_SHOWN: Final = re.compile(f"[{UNSEEN}\t\n\r]")
+
+
+def shown(text: str) -> str:
+    """A foreign text as a message repeats it: its beginning, on one line, with ``U+XXXX`` for what cannot be seen."""
+    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return _NOT_SHOWN.sub(lambda match: f"<{character_name(match[0])}>", cut)
 
 
 def character_name(character: str) -> str:
@@ -177,7 +189,7 @@ def _check_scalar(event: Any, pos: int, findings: Findings) -> None:
 def _check_properties(event: Any, pos: int, findings: Findings) -> None:
     """Refuses anchors and tags."""
     if event.anchor is not None:
-        findings.add("anchor", f"the anchor &{event.anchor[:64]} is not allowed", pos, hint=_HINT_ANCHOR)
+        findings.add("anchor", f"the anchor &{shown(event.anchor)} is not allowed", pos, hint=_HINT_ANCHOR)
     elif event.tag is not None:
         findings.add("tag", "a tag is not allowed", pos, hint="remove the word that begins with !; amsctl reads text as written")
 
@@ -189,8 +201,9 @@ def _check_key(text: str, plain: bool, pos: int, container: Map, findings: Findi
     if text in container.entries:
         first = container.entries[text][0]
         where = source(findings.file, first)
-        shown = text[:64]
-        findings.add("duplicate-key", f"duplicate key {shown}", pos, found=f"the first at {where}", hint="keep one of them", related=first)
+        findings.add(
+            "duplicate-key", f"duplicate key {shown(text)}", pos, found=f"the first at {where}", hint="keep one of them", related=first
+        )
         return f"\0{pos}"
     return text
 
@@ -234,7 +247,7 @@ def _documents(content: bytes, findings: Findings) -> Iterator[Node]:  # noqa: C
             node = container
             container, key, key_pos = stack.pop()
         elif kind is AliasEvent:
-            findings.add("alias", f"the alias *{event.anchor[:64]} is not allowed", pos, hint=_HINT_ANCHOR)
+            findings.add("alias", f"the alias *{shown(event.anchor)} is not allowed", pos, hint=_HINT_ANCHOR)
             if key is None and isinstance(container, Map):
                 key, key_pos = f"\0{pos}", pos
                 continue
@@ -256,4 +269,7 @@ def _documents(content: bytes, findings: Findings) -> Iterator[Node]:  # noqa: C
             key = None
         else:
             container.items.append(node)
+            if len(container.items) > MAX_ITEMS:
+                findings.add("too-many-values", f"more than {MAX_ITEMS} entries in one sequence", container.pos, hint="write fewer")
+                return
     findings.add("too-many-values", f"more than {MAX_NODES} values in one file", position(1, 1), hint="split it into several files")

@@ -50,6 +50,7 @@ _PHRASES: Final[dict[str, Phrase]] = {
     "did not find expected alphabetic or numeric character": Phrase(
         "a name is missing after & or *", "put text that begins with & or * in quotes; amsctl manifests have no anchors and aliases"
     ),
+    "found unexpected ':'": Phrase("a colon with nothing behind it", "write a blank and a value after the colon"),
     "found extra ':'": Phrase("a second colon", "put text that contains ': ' in quotes"),
     "did not find expected comment or line break": Phrase("text where the line should end", "check the line"),
 }
