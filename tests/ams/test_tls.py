@@ -7,7 +7,6 @@ import datetime
 import ssl
 import warnings
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,12 @@ class Pki:
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     folder = tmp_path_factory.mktemp("pki")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     ca.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
-    yield Pki(ca, str(folder / "ca.pem"), str(folder / "client.pem"), folder)
+    return Pki(ca, str(folder / "ca.pem"), str(folder / "client.pem"), folder)
 
 
 def served(cert: trustme.LeafCert, *, client_ca: trustme.CA | None = None, old: bool = False) -> ssl.SSLContext:

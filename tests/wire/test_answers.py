@@ -141,7 +141,7 @@ def test_rows_of_four_unlimited_legs_are_no_rows() -> None:
 
 def test_a_row_that_comes_twice_is_an_incomplete_read() -> None:
     """One of the two would have to be dropped, and nobody knows which."""
-    with pytest.raises(IncompleteRead, match="3N1/CJ.FUT.NYMEX twice"):
+    with pytest.raises(IncompleteRead, match=r"3N1/CJ\.FUT\.NYMEX twice"):
         answers.limits_answer(limits_body(row(), row(efLimits={"long": 1, "short": 1})), firm=FIRM, number=NUMBER)
 
 
