@@ -17,6 +17,8 @@ Examples:
   amsctl init limits && amsctl -C limits validate
 """
 INIT_FORMAT = "amsctl.init/v1"
+LEFT_ALONE = frozenset({"README.md", ".gitignore"})
+"""Files that a folder may well have, and that amsctl does not need."""
 
 
 @click.command("init", cls=Command, epilog=EPILOG)
@@ -29,17 +31,20 @@ def command(session: Session, folder: str, form: str) -> None:
     """Write a new limits repository.
 
     Writes amsctl.yaml, a sample account and a profile, and a pipeline for continuous integration into DIR (default: this folder), and lists what it
-    wrote. A file that exists is never touched: then nothing is written at all.
+    wrote. Nothing is ever overwritten: a README.md and a .gitignore that are there stay as they are, and where any other file is there already nothing
+    is written at all.
     """
-    from amsctl.manifests.starter import starter_files
+    from amsctl.manifests.starter import FILES
+    from amsctl.views.escape import visible
 
-    files = dict(sorted(starter_files().items()))
+    kept = [name for name in sorted(LEFT_ALONE) if os.path.lexists(os.path.join(folder, name))]
+    files = {name: FILES[name] for name in sorted(FILES) if name not in kept}
     write_new(folder, files)
+    for name in kept:
+        session.console.note(f"{name} is there already and was left as it is")
     if form == "json":
         session.console.result_json({"format": INIT_FORMAT, "folder": os.path.abspath(folder), "files": list(files)})
         return
-    from amsctl.views.escape import visible
-
     session.console.result("".join(f"{visible(os.path.join(folder, name))}\n" for name in files))
     here = "" if folder == "." else f" -C {folder}"
     session.console.note(f"next: amsctl{here} validate; then, with amsctl sandbox running beside it, amsctl{here} plan")

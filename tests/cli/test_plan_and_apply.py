@@ -1,0 +1,83 @@
+"""``plan`` and ``apply`` at the command line: the documents they print, their schemas, and what a person sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from amsctl.sandbox.server import Sandbox
+from tests.cli.conftest import Run
+from tests.cli.schemas import assert_valid
+
+
+def test_the_documents_keep_their_schemas(run: Run, project: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Plan, report and events of one apply, each accepted by its schema, each about the same plan."""
+    plan_file, events_file = tmp_path / "plan.json", tmp_path / "events.jsonl"
+    printed = run("-C", str(project), "plan", "-o", str(plan_file), "--format", "json")
+    assert printed.code == 0
+    plan = json.loads(printed.out)
+    assert_valid("plan.v1", plan)
+    assert json.loads(plan_file.read_text()) == plan
+    applied = run("-C", str(project), "apply", str(plan_file), "--format", "json", "--events", str(events_file))
+    report = json.loads(applied.out)
+    assert (applied.code, report["plan_digest"]) == (0, plan["digest"])
+    assert_valid("report.v1", report)
+    events = [json.loads(line) for line in events_file.read_text().splitlines()]
+    for event in events:
+        assert_valid("events.v1", event)
+    assert [event["event"] for event in events] == ["start", *["step"] * len(plan["steps"]), "finish"]
+    assert sandbox.book.account("DV10121801A").row("3N1", "CJ.FUT.NYMEX") == (300, 600, 9000, 2000)
+
+
+def test_every_kind_of_change_keeps_the_schema(run: Run, project: Path) -> None:
+    """Status, suspension, tombstone, a new row and findings, in one plan."""
+    account = project / "accounts" / "dv.yaml"
+    account.write_text(
+        account.read_text().replace("spec:", "spec:\n  status: Inactive")
+        + '        CC.FUT.NYMEX: {ef: {long: 1, short: unlimited}}\n    "350":\n      suspended: true\n      limits: {DRS.FUT.CBT: unset}\n'
+        + "    9ZZ: {suspended: true}\n"
+    )
+    printed = run("-C", str(project), "plan", "--format", "json", "--detailed-exitcode")
+    plan = json.loads(printed.out)
+    assert printed.code == 2
+    assert_valid("plan.v1", plan)
+    assert {change["kind"] for change in plan["changes"]} == {"limit", "suspension", "status"}
+    assert {"unset"} & {change["after"] for change in plan["changes"] if change["kind"] == "limit"}
+    assert {finding["code"] for finding in plan["findings"]} >= {"unknown-ef", "undeclared-row"}
+    text = run("-C", str(project), "plan").out
+    assert "BLOCKED" in text
+    assert "deactivate account" in text
+
+
+def test_what_a_person_reads(run: Run, project: Path, tmp_path: Path) -> None:
+    """The plan's last line, the apply's last line, and no changes afterwards."""
+    plan_file = tmp_path / "plan.json"
+    planned = run("-C", str(project), "plan", "-o", str(plan_file))
+    assert planned.out.splitlines()[-1] == "Plan: 2 changes in 1 account: 1 loosen, 1 tighten; 2 requests."
+    assert "effective 567 → 600" in planned.out
+    shown = run("show", str(plan_file))
+    assert shown.out == planned.out
+    applied = run("-C", str(project), "apply", str(plan_file))
+    assert applied.out.splitlines()[-1] == "Apply: 2 steps: 2 verified; exit code 0."
+    again = run("-C", str(project), "plan", "--detailed-exitcode")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "No changes. Nothing to write for 1 account; 2 findings to look at.")
+
+
+def test_apply_asks_only_a_person(run: Run, project: Path, sandbox: Sandbox) -> None:
+    """Not a terminal: exit 8 and no write. At a terminal only yes is a yes, and the plan is shown first."""
+    refused = run("-C", str(project), "apply")
+    assert (refused.code, refused.out) == (8, "")
+    declined = run("-C", str(project), "apply", stdin="no\n", terminal=True)
+    assert declined.code == 8
+    assert "Plan: 2 changes" in declined.err
+    assert not sandbox.log.calls("POST")
+    agreed = run("-C", str(project), "apply", stdin="yes\n", terminal=True)
+    assert agreed.code == 0
+    assert "Apply: 2 steps: 2 verified" in agreed.out
+
+
+def test_demo(run: Run) -> None:
+    """The whole tour ends well."""
+    ran = run("demo")
+    assert ran.code == 0, ran.err
+    assert "No changes." in ran.out
