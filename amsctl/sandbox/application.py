@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from amsctl.sandbox.auth import Gate
 from amsctl.sandbox.control import control_routes
 from amsctl.sandbox.endpoints import BASE_PATH, Answer, Call, Refusal, Service, refuse_status
-from amsctl.sandbox.faults import Faults
+from amsctl.sandbox.faults import Faults, Rule
 from amsctl.sandbox.log import Log
 from amsctl.sandbox.mishaps import Mishaps
 from amsctl.sandbox.oddities import Oddities
@@ -76,13 +77,7 @@ class Front:
             call = Call(method=scope["method"], path=path, query=query, body=body or b"", headers=headers)
             rules = self.faults.striking(call.method, path, query, call.body)
             entry.faults = tuple(rule.id for rule in rules)
-            if body is None:
-                answer = refuse_status(413).answer
-            elif rules:
-                later = asyncio.get_running_loop().call_later
-                answer = await Mishaps(service=self.service, carry_out=self.carry_out, later=later).answer(call, rules)
-            else:
-                answer = self.carry_out(call)
+            answer = refuse_status(413).answer if body is None else await self._answer(call, rules)
             if answer.wire is None:
                 entry.status, entry.response_bytes = answer.status, len(answer.body)
                 await _send_answer(answer, send)
@@ -90,6 +85,17 @@ class Front:
                 await _write_wire(answer, self.connections.get(tuple(scope["client"])), receive)
         finally:
             self.log.finish(entry)
+
+    async def _answer(self, call: Call, rules: Sequence[Rule]) -> Answer:
+        try:
+            if not rules:
+                return self.carry_out(call)
+            later = asyncio.get_running_loop().call_later
+            return await Mishaps(service=self.service, carry_out=self.carry_out, later=later).answer(call, rules)
+        except Exception as error:
+            # A defect of the stand-in, or a rule that cannot be carried out: the caller is told which, instead of a bare 500.
+            text = f"the sandbox failed: {type(error).__name__}: {error}"
+            return Answer(status=500, body=encode({"errorType": "SandboxError", "error": text}))
 
     def carry_out(self, call: Call) -> Answer:
         """The right answer to a request, its effect made."""

@@ -135,7 +135,7 @@ def legs_from_mapping(row: Mapping[str, Any]) -> Legs:
 def edit_book(book: Book, edit: Mapping[str, Any]) -> None:
     """Change a book as a third party would. Raises ``ValueError``, or ``KeyError`` for an unknown account.
 
-    ``accountNumber`` (and ``clearingFirm``) name the account. With ``efId`` and ``product``: ``delete``, or ``traded``, or legs, of which those
+    ``accountNumber`` (and ``clearingFirm``) name the account. With ``efId`` and ``product``: ``delete``, ``traded``, ``usage``, or legs, of which those
     not named stay as they are. With ``efId`` and ``suspended``: an execution firm's status. With ``status``: the account's.
     """
     account = book.account(edit["accountNumber"], edit.get("clearingFirm"))
@@ -160,6 +160,8 @@ def _edit_row(book: Book, account: Account, key: Key, edit: Mapping[str, Any]) -
         book.write_rows(account, {key: legs_from_mapping({"efLimits": ef, "cmfLimits": cmf})})
     if "traded" in edit:
         book.trade(account.number, *key, traded=bool(edit["traded"]), firm=account.firm.name)
+    if "usage" in edit:
+        book.use(account.number, *key, long=int(edit["usage"]["long"]), short=int(edit["usage"]["short"]), firm=account.firm.name)
 
 
 def book_to_mapping(book: Book) -> dict[str, Any]:

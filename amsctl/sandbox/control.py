@@ -37,6 +37,10 @@ class Control:
         """POST faults: one rule or a list of rules; answers them with their ids. A bad one refuses all."""
         document = await _decoded(request)
         rules = [Rule.from_mapping(entry) for entry in (document if isinstance(document, list) else [document])]
+        with self.front.service.book.rehearsal():
+            for rule in rules:
+                if rule.edit is not None:
+                    edit_book(self.front.service.book, rule.edit)
         return JSONResponse({"faults": [self.front.faults.add(rule).to_mapping() for rule in rules]}, status_code=201)
 
     async def delete_faults(self, request: Request) -> Response:

@@ -37,10 +37,15 @@ def _encoded(encoding: str, change: Callable[[bytes], bytes]) -> Damage:
 
 
 def _document(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Change the decoded object in place, or give another one."""
+    """Change the decoded object in place, or give another one; what is no JSON object already is left as it is."""
 
     def damage(answer: Answer) -> Answer:
-        document = json.loads(answer.body)
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            return answer
+        if not isinstance(document, dict):
+            return answer
         changed = change(document)
         return dataclasses.replace(answer, body=encode(document if changed is None else changed))
 

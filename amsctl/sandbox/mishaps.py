@@ -37,7 +37,7 @@ class Mishaps:
         if answer is None:
             answer = next((answer for rule in rules if (answer := self._otherwise(rule, call))), None) or self.carry_out(call)
             for rule in rules:
-                answer = _over(rule, answer)
+                answer = _over(rule, answer) if answer.wire is None else answer
         await self._meanwhile(rules, "after")
         return answer
 

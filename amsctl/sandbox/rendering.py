@@ -44,8 +44,8 @@ def window(total: int, limit: int, offset: int, oddities: Oddities) -> Window:
 
 
 def encode(document: object) -> bytes:
-    """A document as compact UTF-8 JSON."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    """A document as compact UTF-8 JSON; half a surrogate pair, which a caller may have sent, becomes a question mark."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Renderer:

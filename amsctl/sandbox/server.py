@@ -112,7 +112,8 @@ def serve(
 ) -> Iterator[Sandbox]:
     """Serve a book in a thread of this program until the block ends.
 
-    ``port`` 0 is any free one. With ``state`` the book is kept in that SQLite file: an existing file wins over ``book``, which may then be ``None``.
+    The book as it is now is the one that ``reset()`` brings back. ``port`` 0 is any free one. With ``state`` the book is kept in that SQLite
+    file: an existing file wins over ``book``, which may then be ``None``.
     Raises ``OSError`` for a port that is taken, ``ValueError`` for a file that is not a state file.
     """
     with ExitStack() as stack:
@@ -122,6 +123,7 @@ def serve(
         listener = stack.enter_context(_listening(host, port))
         shown = f"[{host}]" if ":" in host else host
         origin = f"{'https' if tls else 'http'}://{shown}:{listener.getsockname()[1]}"
+        book.mark()
         service = Service(Renderer(book, oddities or Oddities(), origin + BASE_PATH))
         front = Front(service=service, gate=Gate(auth or Auth()), faults=faults or Faults(), log=Log(log_size))
         stack.enter_context(_running(uvicorn.Server(_config(front, control, tls)), listener))

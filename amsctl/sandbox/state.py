@@ -73,6 +73,13 @@ class Account:
         assert len(numbers) == 4 * len(keys)
         self._rows, self._keys, self._numbers = None, keys, numbers
 
+    def compact(self, shared: dict[Key, Key]) -> None:
+        """Hold the rows packed, keys shared with the other accounts through ``shared``. Rows of numbers beyond 63 bits stay as they are."""
+        rows = self.unpacked()
+        numbers = [-1 if leg is None else leg for legs in rows.values() for leg in legs]
+        if max(numbers, default=0) < 1 << 63:
+            self.pack(tuple(shared.setdefault(key, key) for key in rows), array("q", numbers))
+
     def items(self) -> Iterator[tuple[Key, Legs]]:
         """Every stored row with its legs, listed or not, in the order of storing."""
         if self._rows is not None:
@@ -226,6 +233,14 @@ class Book:
             self._about_to_change(account)
             key = {(ef_id, product)}
             account.traded = account.traded | key if traded else account.traded - key
+            self._changed(account)
+
+    def use(self, number: str, ef_id: str, product: str, *, long: int, short: int, firm: str | None = None) -> None:
+        """Note today's use of a row in contracts; what is used has traded."""
+        with self.lock:
+            self.trade(number, ef_id, product, firm=firm)
+            account = self.account(number, firm)
+            account.usage = {**account.usage, (ef_id, product): (long, short)}
             self._changed(account)
 
     def mark(self) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from amsctl.sandbox.books import account_from_mapping, account_to_mapping
-from amsctl.sandbox.state import Account, Book, Firm
+from amsctl.sandbox.state import Account, Book, Firm, Key
 
 _FORMAT: Final = 0x616D7301  # in SQLite's application_id: "ams" and the version of these tables
 _TABLES: Final = (
@@ -86,8 +86,9 @@ class StateFile:
             [Firm(name=name, clearing_id=clearing_id, long_name=long_name) for name, clearing_id, long_name in firms],
             products=dict(products),
         )
+        shared: dict[Key, Key] = {}
         for (document,) in self._database.execute("SELECT document FROM accounts ORDER BY position"):
-            book.add_account(account_from_mapping(book, json.loads(document)))
+            book.add_account(account_from_mapping(book, json.loads(document))).compact(shared)
         book.mark()
         return book
 

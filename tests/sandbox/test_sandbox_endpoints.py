@@ -261,6 +261,12 @@ def test_a_body_that_is_not_a_json_object_is_a_bad_request(client: httpx.Client,
     assert (answer.status_code, answer.json()) == (400, BAD_REQUEST)
 
 
+def test_half_a_surrogate_pair_in_a_body_is_an_illegal_argument_not_a_crash(client: httpx.Client) -> None:
+    posted = b'{"service":"ICC","clearingFirm":"780","accountNumber":"\\ud800","limits":[]}'
+    answer = client.post(LIMITS, content=posted, headers={"Content-Type": "application/json"})
+    assert illegal(answer) == "Account in the body does not match the request: ?"
+
+
 def test_a_body_must_say_that_it_is_json(client: httpx.Client) -> None:
     answer = client.post(LIMITS, content=b"{}", headers={"Content-Type": "text/plain"})
     assert (answer.status_code, answer.json()["errorType"]) == (415, "415")

@@ -309,6 +309,27 @@ def test_of_two_rules_the_first_answers_and_slowness_adds_up(client: httpx.Clien
     assert next(iter(sandbox.log)).faults == tuple(rule.id for rule in sandbox.faults.rules())
 
 
+def test_damage_leaves_alone_what_is_no_answer_any_more(client: httpx.Client, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Rule(kind="error_after", body="gone", times=1))
+    sandbox.faults.add(Rule(kind="malformed", variant="wrong_firm"))
+    assert client.get(LIMITS).text == "gone"
+    sandbox.faults.add(Rule(kind="error_after", body="[]", times=1, id="first"))
+    sandbox.faults.add(Rule(kind="malformed", variant="wrong_account", id="second"))
+    assert client.get(LIMITS).text == "[]"
+    sandbox.faults.clear()
+    sandbox.faults.add(Rule(kind="drop_after"))
+    sandbox.faults.add(Rule(kind="malformed", variant="truncated"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(LIMITS)
+
+
+def test_a_rule_that_cannot_be_carried_out_is_a_500_that_says_so(client: httpx.Client, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Rule(kind="foreign_edit", edit={"accountNumber": "NOBODY", "status": "closed"}))
+    answer = client.get(LIMITS)
+    assert (answer.status_code, answer.json()["errorType"]) == (500, "SandboxError")
+    assert "no account 'NOBODY'" in answer.json()["error"]
+
+
 def test_faults_reach_the_token_endpoint_too(client: httpx.Client, sandbox: Sandbox) -> None:
     sandbox.faults.add(Rule(kind="error_before", path="/as/token.oauth2", status=503))
     assert client.post(sandbox.token_url).status_code == 503

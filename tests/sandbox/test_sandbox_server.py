@@ -24,6 +24,7 @@ from amsctl.sandbox.books import book_to_mapping, spec_book
 from amsctl.sandbox.generator import generate
 from amsctl.sandbox.oddities import Oddities
 from amsctl.sandbox.server import Certificate, Sandbox, run, serve, serve_apart
+from amsctl.sandbox.state import Account
 
 from .conftest import ACCOUNT, ACCOUNTS, EF_STATUS, LIMITS, body, ef_body, row
 
@@ -37,6 +38,15 @@ def test_a_server_listens_on_the_port_named_and_a_taken_one_is_an_error() -> Non
     with serve(spec_book(), port=port) as again:
         assert again.origin == sandbox.origin
         assert httpx.get(again.url + LIMITS, trust_env=False).status_code == 200
+
+
+def test_a_book_built_by_hand_is_what_reset_brings_back() -> None:
+    book = spec_book()
+    book.add_account(Account(firm=book.firms[0], number="MINE"))
+    with serve(book) as sandbox:
+        sandbox.book.write_status(book.account("MINE"), "closed")
+        sandbox.reset()
+        assert sandbox.book.account("MINE").status == "Active"
 
 
 def test_a_server_that_has_ended_answers_no_more() -> None:
@@ -265,6 +275,7 @@ def test_the_log_is_filtered_and_cleared_over_http(client: httpx.Client, sandbox
         ("PATCH", "/oddities", {"nothing": 1}),
         ("PATCH", "/oddities", []),
         ("POST", "/faults", 5),
+        ("POST", "/faults", {"kind": "foreign_edit", "edit": {"accountNumber": "NOBODY", "status": "closed"}}),
     ],
 )
 def test_what_control_cannot_do_is_a_400_with_a_reason(sandbox: Sandbox, method: str, path: str, document: object) -> None:

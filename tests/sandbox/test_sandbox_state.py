@@ -174,6 +174,30 @@ def test_edits_change_only_what_they_name() -> None:
         edit_book(book, {"accountNumber": "DV10121801A", "status": "asleep"})
 
 
+def test_what_is_used_today_has_traded_and_is_shown_by_reset_no_more() -> None:
+    book = a_book()
+    edit_book(book, {"accountNumber": "011", "efId": "3N1", "product": "B.FUT.CME", "usage": {"long": 7, "short": 8}})
+    assert book.account("011").usage == {("3N1", "B.FUT.CME"): (7, 8)}
+    assert (("3N1", "B.FUT.CME"), (None,) * 4) in book.account("011").listed()
+    book.reset()
+    assert (book.account("011").usage, book.account("011").traded) == ({}, frozenset())
+
+
+def test_compacted_rows_are_the_same_rows_and_share_their_keys() -> None:
+    first, second = a_book().account("011"), a_book().account("011")
+    shared: dict[tuple[str, str], tuple[str, str]] = {}
+    first.compact(shared)
+    second.compact(shared)
+    assert dict(first.items()) == dict(second.items()) == ROWS
+    assert all(mine is yours for (mine, _), (yours, _) in zip(first.items(), second.items(), strict=True))
+    huge = a_book(rows={("3N1", "A.FUT.CME"): (1 << 70, None, 0, 0)}).account("011")
+    huge.compact(shared)
+    assert huge.row("3N1", "A.FUT.CME") == (1 << 70, None, 0, 0)
+    empty = a_book(rows={}).account("011")
+    empty.compact(shared)
+    assert list(empty.items()) == []
+
+
 LEG = st.none() | st.integers(0, 5)
 KEYS = st.tuples(st.sampled_from(["3N1", "350", "027"]), st.sampled_from(["A.FUT.CME", "B.FUT.CME"]))
 OPERATIONS = st.lists(
