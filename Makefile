@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PIP_TARGET PIP_PREFIX PIP_USER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-SOURCES := amsctl tests tools benchmarks
+SOURCES := $(wildcard amsctl tests tools benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint fix docs bench campaign package lock clean
