@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from amsctl.errors import compose
+
+def compose(what: str, *, where: str | None, expected: str | None, found: str | None, hint: str | None) -> str:
+    """One line in the contract's form: ``WHAT (WHERE): expected …, found …; hint``."""
+    line = what if where is None else f"{what} ({where})"
+    facts = [f"{word} {fact}" for word, fact in (("expected", expected), ("found", found)) if fact is not None]
+    if facts:
+        line += ": " + ", ".join(facts)
+    return line if hint is None else f"{line}; {hint}"
 
 
 class Severity(StrEnum):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from amsctl.diagnostics import Diagnostic, compose
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from amsctl.diagnostics import Diagnostic
 
 
 class ExitCode(IntEnum):
@@ -57,15 +57,6 @@ class AmsctlError(Exception):
         if self.where is None:
             self.where = where
             self.args = (compose(self.what, where=where, expected=self.expected, found=self.found, hint=self.hint),)
-
-
-def compose(what: str, *, where: str | None, expected: str | None, found: str | None, hint: str | None) -> str:
-    """One line in the contract's form: ``WHAT (WHERE): expected …, found …; hint``."""
-    line = what if where is None else f"{what} ({where})"
-    facts = [f"{word} {fact}" for word, fact in (("expected", expected), ("found", found)) if fact is not None]
-    if facts:
-        line += ": " + ", ".join(facts)
-    return line if hint is None else f"{line}; {hint}"
 
 
 class ManifestErrors(AmsctlError):
