@@ -11,7 +11,7 @@ import json
 import random
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -137,15 +137,19 @@ def write_manifests(
     seed: int = 0,
     url: str = "http://127.0.0.1:8480/rest/v2",
     undeclared: str = "report",
+    requests: Mapping[str, int] | None = None,
 ) -> Written:
     """Write a limits repository that says what the book says, one file per account, and tell what was written.
 
     ``drift`` is the share of rows (0 to 1) whose execution-firm short limit is written one contract higher or lower than the book has it.
+    ``requests`` are the project's settings of that name (``{"perSecond": 1000, "concurrency": 8}``), so that a benchmark is not paced.
     Closed accounts are left out. Existing files of these names are overwritten. Raises ``OSError``.
     """
     folder = Path(folder)
     (folder / "accounts").mkdir(parents=True, exist_ok=True)
     project = _PROJECT.format(url=json.dumps(url), undeclared=undeclared)
+    if requests:
+        project += f"  requests: {{{', '.join(f'{name}: {value}' for name, value in requests.items())}}}\n"
     (folder / "amsctl.yaml").write_text(project, "utf-8")
     chance = random.Random(f"{seed}/drift")
     files = rows = drifted = accounts = 0

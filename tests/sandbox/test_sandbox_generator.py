@@ -94,7 +94,14 @@ def test_manifests_without_drift_say_what_the_book_says(tmp_path: Path) -> None:
 
 def test_drift_changes_the_share_of_rows_it_names_and_counts_them(tmp_path: Path) -> None:
     book = generate(50, 10, 3)
-    written = write_manifests(book, tmp_path, drift=0.1, seed=1, url="http://127.0.0.1:1/rest/v2")
+    requests = {"perSecond": 1000, "concurrency": 4}
+    written = write_manifests(book, tmp_path, drift=0.1, seed=1, url="http://127.0.0.1:1/rest/v2", undeclared="unset", requests=requests)
+    spec = yaml.safe_load((tmp_path / "amsctl.yaml").read_text())["spec"]
+    assert (spec["requests"], spec["undeclared"], spec["environments"]["sandbox"]["url"]) == (
+        requests,
+        "unset",
+        "http://127.0.0.1:1/rest/v2",
+    )
     documents = read_back(tmp_path, book)
     changed = {
         account.number: sum(rows_of(documents[account.number])[key] != legs for key, legs in said(account).items())
