@@ -154,9 +154,9 @@ def _book(file: str | None, accounts: int | None, products: int, seed: int) -> B
         from amsctl.sandbox.generator import generate
 
         return generate(accounts, products, seed)
-    from amsctl.sandbox.books import book_from_json, spec_book
+    from amsctl.sandbox.books import book_from_json, example_book
 
-    return spec_book() if file is None else book_from_json(file)
+    return example_book() if file is None else book_from_json(file)
 
 
 def _oddities(texts: tuple[str, ...]) -> Oddities:
