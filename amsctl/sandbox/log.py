@@ -36,7 +36,10 @@ class Entry:
 
 
 class Log:
-    """The last ``size`` requests, oldest first, with ``total`` of all and ``peak_in_flight``, the most that were under way at once."""
+    """The last ``size`` requests, oldest first, with ``total`` of all and ``peak_in_flight``, the most that were under way at once.
+
+    A call is carried out in one go, so that two are under way at once only where a ``slow`` rule holds them: add one to see how many a client dares.
+    """
 
     def __init__(self, size: int = 10_000) -> None:
         self._lock = threading.Lock()
