@@ -248,7 +248,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, *, tls: Tls, proxy: str | None = None, fresh: bool = False) -> None:
-        self._tls = tls_context(tls)
+        self._tls = tls
+        # Files that cannot be used are an error before anything is sent; the system's own list is read only when it is needed.
+        self._context = tls_context(tls) if tls != Tls() else None
         self._proxy = _proxy(proxy)
         self._fresh = fresh
         self._session: aiohttp.ClientSession | None = None
@@ -280,18 +282,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             headers=headers,
             data=request.content or None,
             allow_redirects=False,
+            ssl=self._ssl(request.url.scheme),
             proxy=None if self._proxy is None else self._proxy[0],
             proxy_headers=proxy_headers,
             trace_request_ctx=phase,
         )
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
 
+    def _ssl(self, scheme: str) -> ssl.SSLContext | bool:
+        """Our context wherever TLS is spoken, to the AMS or to the proxy."""
+        if scheme != "https" and (self._proxy is None or self._proxy[0].scheme != "https"):
+            return True
+        if self._context is None:
+            self._context = tls_context(self._tls)
+        return self._context
+
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = (
-                aiohttp.TCPConnector(limit=0, ssl=self._tls, force_close=True)
+                aiohttp.TCPConnector(limit=0, force_close=True)
                 if self._fresh
-                else aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=IDLE_SECONDS)
+                else aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
             )
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_end.append(_connected)
