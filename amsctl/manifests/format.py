@@ -20,6 +20,9 @@ from amsctl.manifests.reader import Findings, decode, read
 _WIDTH: Final = 120
 """A mapping in braces that would end beyond this column is written one entry a line."""
 
+_ROUNDS: Final = 4
+"""A comment that moved with its entry may have found another neighbour: the form is written until it stays as it is."""
+
 Path = tuple[str, ...]
 
 
@@ -44,6 +47,11 @@ def canonical(text: str, *, file: str) -> str:
         return _checked(text, _json(_trees(text)[0]) + "\n", file) if found.documents else text
     before = layout(plain)
     result = _write(before)
+    for _ in range(_ROUNDS):
+        again = _write(layout(result))
+        if again == result:
+            break
+        result = again
     return _checked(text, result, file, before)
 
 
@@ -174,10 +182,13 @@ def _write(file: Layout) -> str:
 
 def _document(document: Document) -> list[str]:
     lines = _tidy(document.header)
-    if document.header and not document.header[-1]:
+    if lines and not document.header[-1]:
         lines.append("")
     assert isinstance(document.value, Group)
-    lines += _block(document.value, 0, ())
+    body = _block(document.value, 0, ())
+    while not lines and not body[0]:
+        del body[0]
+    lines += body
     return lines + _tidy(document.footer, blank_before=bool(document.footer) and not document.footer[0])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NoReturn
 
 from amsctl.config import (
@@ -219,6 +219,7 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     def expand(scalar: Scalar) -> str:
         return _expand(scalar, file, environ, chosen)
 
+    _all_set(node, file, environ, chosen)
     place = source(file, node.pos)
     for pos, wrong in _judge_addresses(node, expand):
         raise ConfigError(wrong.what, where=f"{source(file, pos)}, environment {chosen}", expected=wrong.expected, hint=wrong.hint)
@@ -251,6 +252,29 @@ def _choose(project: Project, name: str | None) -> str:
         hint = f"did you mean {close}?" if close is not None else None
         raise ConfigError(f"no environment is called {name}", where=where, expected=" or ".join(names), hint=hint)
     return name
+
+
+def _all_set(node: Node, file: str, environ: Mapping[str, str], used_by: str) -> None:
+    """Names every variable that is missing, not the first alone."""
+    missing: dict[str, int] = {}
+    for text, _, pos in _scalars(node):
+        for name in _VARIABLE.findall(text):
+            if name not in environ:
+                missing.setdefault(name, pos)
+    if len(missing) > 1:
+        where = f"{', '.join(str(source(file, pos)) for pos in missing.values())}, environment {used_by}"
+        names = ", ".join(missing)
+        raise ConfigError(
+            f"the environment variables {names} are not set", where=where, hint="set them, or choose another environment with -e"
+        )
+
+
+def _scalars(node: Node) -> Iterator[Scalar]:
+    if isinstance(node, Map):
+        for _, value in node.entries.values():
+            yield from _scalars(value)
+    elif isinstance(node, tuple):
+        yield node
 
 
 def _expand(scalar: Scalar, file: str, environ: Mapping[str, str], used_by: str) -> str:

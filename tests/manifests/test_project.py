@@ -1,0 +1,322 @@
+"""The project file and its environments: what may stand there, what is read from the environment, and what is never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amsctl.config import Assumptions, AuthType, OffsetCounts, Project, Requests, Secret, UnlimitedAs
+from amsctl.diagnostics import Source
+from amsctl.errors import ConfigError, ManifestErrors
+from amsctl.manifests.project import load_project, resolve_environment, resolve_ledger
+from amsctl.model import Owner, Undeclared, UnsetMeans
+
+HEAD = "apiVersion: amsctl/v1\nkind: Project\n"
+
+
+def loaded(root: Path, spec: str) -> Project:
+    (root / "amsctl.yaml").write_text(f"{HEAD}spec:{spec}\n")
+    return load_project(root)
+
+
+def with_environment(root: Path, environment: str) -> Project:
+    return loaded(root, f"\n  environments:\n    e: {environment}")
+
+
+def codes(root: Path, spec: str) -> list[tuple[str, int, int]]:
+    with pytest.raises(ManifestErrors) as caught:
+        loaded(root, spec)
+    return [(one.code, one.source.line, one.source.column) for one in caught.value.diagnostics]
+
+
+FULL = """
+  manifests: [accounts, "halts"]
+  ownership: [cmf]
+  unsetMeans: blocked
+  undeclared: unset
+  defaultEnvironment: b
+  environments:
+    a: {url: "https://${HOST}/rest/v2/"}
+    b:
+      url: https://x.example/rest/v2
+      auth: {type: session, clientId: "API_${WHO}", clientSecret: "${SECRET}", logonPath: /in}
+      protected: true
+      tls: {caFile: ca.pem, certificateFile: /c.pem, keyFile: k.pem}
+      proxy: http://127.0.0.1:3128
+      assumptions: {unlimitedAs: "null", firstOffset: 0, offsetCounts: rows}
+  requests: {concurrency: 2, perSecond: unlimited, timeoutSeconds: 0.5, deadlineSeconds: 9, settleSeconds: 1, rowsPerPost: 7, pageSize: 3,
+    maxBodyBytes: 2048, retries: 0}
+  ledger: {url: "postgresql://u:${SECRET}@h/d"}
+  guards: none"""
+
+
+def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
+    """Contract 1: each setting reaches its value."""
+    project = loaded(tmp_path, FULL)
+    assert project.root == str(tmp_path.resolve())
+    assert project.manifests == ("accounts", "halts")
+    assert project.manifests_sources == (Source("amsctl.yaml", 4, 15), Source("amsctl.yaml", 4, 25))
+    assert (project.ownership, project.unset_means, project.undeclared) == ((Owner.CMF,), UnsetMeans.BLOCKED, Undeclared.UNSET)
+    assert project.guards_off
+    assert project.requests == Requests(
+        concurrency=2,
+        per_second=None,
+        timeout_seconds=0.5,
+        deadline_seconds=9,
+        settle_seconds=1,
+        rows_per_post=7,
+        page_size=3,
+        max_body_bytes=2048,
+        retries=0,
+    )
+    chosen = resolve_environment(project, None, {"WHO": "me", "SECRET": "s3cret"})
+    assert (chosen.name, chosen.url, chosen.protected, chosen.proxy) == ("b", "https://x.example/rest/v2", True, "http://127.0.0.1:3128")
+    assert (chosen.auth.type, chosen.auth.client_id, chosen.auth.client_secret) == (AuthType.SESSION, "API_me", Secret("s3cret"))
+    assert chosen.auth.logon_path == "/in"
+    assert (chosen.tls.ca_file, chosen.tls.certificate_file) == (str(tmp_path.resolve() / "ca.pem"), "/c.pem")
+    assert chosen.assumptions == Assumptions(unlimited_as=UnlimitedAs.NULL, first_offset=0, offset_counts=OffsetCounts.ROWS)
+    assert chosen.source == Source("amsctl.yaml", 12, 7)
+    assert resolve_environment(project, "a", {"HOST": "h.example"}).url == "https://h.example/rest/v2"
+    assert resolve_ledger(project, {"SECRET": "p"}) == Secret("postgresql://u:p@h/d")
+
+
+def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
+    """Contract 1: the defaults, of which unsetMeans is the dangerous reading."""
+    project = loaded(tmp_path, " {}")
+    assert (project.manifests, project.ownership) == ((".",), (Owner.EF, Owner.CMF))
+    assert (project.unset_means, project.undeclared, project.guards_off) == (UnsetMeans.UNLIMITED, Undeclared.REPORT, False)
+    assert (project.requests, project.ledger_url, resolve_ledger(project, {})) == (Requests(), None, None)
+    with pytest.raises(ConfigError, match="no environment"):
+        resolve_environment(project, None, {})
+
+
+def test_an_environment_is_chosen_by_name_default_or_being_the_only_one(tmp_path: Path) -> None:
+    """-e wins over the default; without either, one environment is enough and two are not."""
+    two = "\n  environments: {one: {url: 'https://a'}, two: {url: 'https://b'}}"
+    project = loaded(tmp_path, two)
+    assert resolve_environment(project, "two", {}).url == "https://b"
+    with pytest.raises(ConfigError, match=r"no environment is chosen.*one, two"):
+        resolve_environment(project, None, {})
+    with pytest.raises(ConfigError, match=r"no environment is called tow.*did you mean two"):
+        resolve_environment(project, "tow", {})
+    with pytest.raises(ConfigError, match="no environment is called zzzz"):
+        resolve_environment(project, "zzzz", {})
+    assert resolve_environment(with_environment(tmp_path, "{url: 'https://a'}"), None, {}).name == "e"
+    assert resolve_environment(loaded(tmp_path, two + "\n  defaultEnvironment: two"), None, {}).name == "two"
+
+
+# --- ${NAME} ---
+
+
+def test_missing_variables_are_named_with_their_place_and_only_where_chosen(tmp_path: Path) -> None:
+    """Contract 1: a missing variable is an error that names it; one of another environment is not asked for."""
+    project = loaded(tmp_path, FULL)
+    with pytest.raises(ConfigError) as caught:
+        resolve_environment(project, "b", {"SECRET": "hush"})
+    assert "WHO" in str(caught.value)
+    assert "amsctl.yaml:13:39" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigError, match="WHO, SECRET"):
+        resolve_environment(project, "b", {})
+    with pytest.raises(ConfigError, match="SECRET"):
+        resolve_ledger(project, {})
+
+
+@pytest.mark.parametrize(("value", "word"), [("", "empty"), ("hush\n", "cannot be printed"), ("hu\x1bsh", "cannot be printed")])
+def test_a_variable_that_cannot_be_a_value_is_refused_unseen(value: str, word: str, tmp_path: Path) -> None:
+    """An empty secret or one with a line end is a mistake; it is never repeated."""
+    project = with_environment(tmp_path, '{url: "https://h", auth: {type: basic, clientId: i, clientSecret: "${S}"}}')
+    with pytest.raises(ConfigError, match=word) as caught:
+        resolve_environment(project, None, {"S": value})
+    assert "hu" not in str(caught.value).replace("environment", "")
+
+
+@pytest.mark.parametrize("text", ["${A-B}", "${", "${}", "x${1A}", "${A"])
+def test_a_dollar_brace_that_names_nothing_is_refused(text: str, tmp_path: Path) -> None:
+    """A misspelled reference must not be sent as a password."""
+    project = with_environment(tmp_path, f'{{url: "https://h", auth: {{type: basic, clientId: i, clientSecret: "{text}"}}}}')
+    with pytest.raises(ConfigError, match="names no environment variable"):
+        resolve_environment(project, None, {"A": "x", "B": "y"})
+
+
+def test_a_value_is_not_looked_into_again_and_other_places_are_not_replaced(tmp_path: Path) -> None:
+    """${NAME} is read inside environments and ledger only, once."""
+    project = loaded(tmp_path, '\n  manifests: ["${A}"]\n  environments: {e: {url: "https://h", auth: {type: none, clientId: "${A}"}}}')
+    assert project.manifests == ("${A}",)
+    assert resolve_environment(project, None, {"A": "${B}", "B": "x"}).auth.client_id == "${B}"
+
+
+def test_no_secret_is_in_any_message_or_text(tmp_path: Path) -> None:
+    """Contract 1: a secret never appears, not even where the project file is wrong."""
+    spec = "\n  environments:\n    e:\n      url: hush1\n      auth: {type: basic, clientId: [hush2], clientSecret: {a: hush3}, tokenUrl: hush4}\n"
+    spec += "      proxy: hush5"
+    spec += "\n  ledger: {url: hush6}"
+    with pytest.raises(ManifestErrors) as caught:
+        loaded(tmp_path, spec)
+    said = " ".join(one.message for one in caught.value.diagnostics)
+    assert len(caught.value.diagnostics) == 6
+    assert "hush" not in said
+    project = with_environment(tmp_path, '{url: "https://h", auth: {type: basic, clientId: i, clientSecret: hush}}')
+    assert "hush" not in repr(resolve_environment(project, None, {}))
+
+
+# --- addresses ---
+
+NR, PRODUCTION = "https://authnr.cmegroup.com/as/token.oauth2", "https://auth.cmegroup.com/as/token.oauth2"
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "mixed"),
+    [
+        ("https://amsapinr.cmegroup.com/rest/v2", NR, False),
+        ("https://amsapinr.cmegroup.com/rest/v2", PRODUCTION, True),
+        ("https://AMSAPINR.CMEGROUP.COM./rest/v2", PRODUCTION, True),
+        ("https://amsapi.cmegroup.com/rest/v2", NR, True),
+        ("https://amsapi.cmegroup.com/rest/v2", PRODUCTION, False),
+        ("https://amsapinr.cmegroup.com.example/rest/v2", PRODUCTION, False),
+        ("http://127.0.0.1:8480/rest/v2", NR, False),
+        ("https://amsapinr.cmegroup.com/rest/v2", "https://own.example/token", False),
+    ],
+)
+def test_new_release_and_production_are_never_mixed(url: str, token: str, mixed: bool, tmp_path: Path) -> None:
+    """AMS 2: API IDs are per environment; also when the addresses come from variables."""
+    auth = "type: oauth2, clientId: i, clientSecret: s"
+    if mixed:
+        assert (
+            codes(tmp_path, f"\n  environments:\n    e: {{url: '{url}', auth: {{{auth}, tokenUrl: '{token}'}}}}")[0][0]
+            == "mixed-environments"
+        )
+    else:
+        with_environment(tmp_path, f"{{url: '{url}', auth: {{{auth}, tokenUrl: '{token}'}}}}")
+    project = with_environment(tmp_path, f"{{url: '${{U}}', auth: {{{auth}, tokenUrl: '${{T}}'}}}}")
+    if mixed:
+        with pytest.raises(ConfigError, match="New Release"):
+            resolve_environment(project, None, {"U": url, "T": token})
+    else:
+        assert resolve_environment(project, None, {"U": url, "T": token}).auth.token_url == token
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://ams.example/rest", "insecure"),
+        ("http://10.0.0.1/rest", "insecure"),
+        ("http://127.0.0.1.example/rest", "insecure"),
+        ("https://u:p@h/rest", "url-credentials"),
+        ("https://u@h/rest", "url-credentials"),
+        ("https://h/rest?x=1", "url"),
+        ("https://h/rest?", "url"),
+        ("https://h/rest#x", "url"),
+        ("https://h:x/rest", "url"),
+        ("https://h:99999/rest", "url"),
+        ("https://[::1/rest", "url"),
+        ("https:///rest", "url"),
+        ("https://h/re st", "url"),
+        ("https://h\\@evil/rest", "url"),
+        ("https://hé/rest", "url"),
+        ("ftp://h/rest", "url"),
+        ("h/rest", "url"),
+        ("", "length"),
+    ],
+)
+def test_an_address_that_would_leak_is_refused(url: str, code: str, tmp_path: Path) -> None:
+    """Credentials go over https or stay on this machine; an address holds none, and no query or fragment."""
+    auth = "auth: {type: basic, clientId: i, clientSecret: s}"
+    found = codes(tmp_path, f"\n  environments:\n    e: {{url: '{url}', {auth}}}")
+    assert found[0] == (code, 5, 14)
+    project = with_environment(tmp_path, f"{{url: '${{U}}', {auth}}}")
+    with pytest.raises(ConfigError) as caught:
+        resolve_environment(project, None, {"U": url})
+    assert url not in str(caught.value) or url == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8480/rest", "http://localhost/r", "http://[::1]:1/r", "http://a.localhost/r", "https://h.example/r"]
+)
+def test_an_address_that_leaks_nothing_is_accepted(url: str, tmp_path: Path) -> None:
+    """The sandbox on this machine needs no TLS."""
+    project = with_environment(tmp_path, f"{{url: '{url}', auth: {{type: basic, clientId: i, clientSecret: s}}}}")
+    assert resolve_environment(project, None, {}).url == url
+
+
+def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
+    """Nothing secret is sent."""
+    assert with_environment(tmp_path, "{url: 'http://sandbox.example/rest', auth: {type: none}}").environments
+
+
+# --- wrong project files ---
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (" {policies: []}", ("unknown-key", 3, 8)),
+        (" {windows: []}", ("unknown-key", 3, 8)),
+        (" {guards: all}", ("choice", 3, 16)),
+        (" {guards: {}}", ("choice", 3, 16)),
+        (" {manifests: accounts}", ("type", 3, 19)),
+        (" {manifests: []}", ("length", 3, 19)),
+        (" {manifests: [a, a]}", ("repeated", 3, 23)),
+        (' {manifests: [""]}', ("length", 3, 20)),
+        (" {ownership: [me]}", ("choice", 3, 20)),
+        (" {ownership: []}", ("length", 3, 19)),
+        (" {unsetMeans: zero}", ("choice", 3, 20)),
+        (" {defaultEnvironment: x}", ("default-environment", 3, 28)),
+        (" {defaultEnvironment: y, environments: {yy: {url: 'https://h'}}}", ("default-environment", 3, 28)),
+        (" {environments: {}, x: 1}", ("unknown-key", 3, 26)),
+        (" {environments: {'a b': {url: 'https://h'}}}", ("environment", 3, 23)),
+        (" {environments: {a: {}}}", ("missing-key", 3, 23)),
+        (" {environments: {a: {url: 'https://h', auth: {}}}}", ("missing-key", 3, 45)),
+        (" {environments: {a: {url: 'https://h', auth: {type: basic}}}}", ("missing-key", 3, 45)),
+        (" {environments: {a: {url: 'https://h', auth: {type: kerberos}}}}", ("choice", 3, 58)),
+        (" {environments: {a: {url: 'https://h', auth: {type: oauth2, clientId: a, clientSecret: b}}}}", ("missing-key", 3, 45)),
+        (" {environments: {a: {url: 'https://h', auth: {type: none, logonPath: x}}}}", ("logon-path", 3, 75)),
+        (" {environments: {a: {url: 'https://h', tls: {keyFile: k}}}}", ("missing-key", 3, 45)),
+        (" {environments: {a: {url: 'https://h', tls: {verify: false}}}}", ("unknown-key", 3, 51)),
+        (" {environments: {a: {url: 'https://h', protected: yes}}}", ("type", 3, 56)),
+        (" {environments: {a: {url: 'https://h', assumptions: {firstOffset: 2}}}}", ("bounds", 3, 72)),
+        (" {requests: {concurrency: 0}}", ("bounds", 3, 32)),
+        (" {requests: {concurrency: 1e3}}", ("type", 3, 32)),
+        (" {requests: {concurrency: '8'}}", ("type", 3, 32)),
+        (" {requests: {perSecond: 0}}", ("rate", 3, 30)),
+        (" {requests: {perSecond: -1}}", ("rate", 3, 30)),
+        (" {requests: {timeoutSeconds: 0}}", ("bounds", 3, 35)),
+        (" {requests: {timeoutSeconds: 3601}}", ("bounds", 3, 35)),
+        (" {requests: {timeout: 1}}", ("unknown-key", 3, 19)),
+        (" {ledger: {}}", ("missing-key", 3, 8)),
+        (" {ledger: {url: 'mysql://x'}}", ("url", 3, 22)),
+        (" {undeclared: keep}", ("choice", 3, 20)),
+        (" []", ("type", 3, 7)),
+        ("", ("type", 3, 6)),
+        (" {}\n---\na: b", ("document", 5, 1)),
+        (" {", ("yaml-syntax", 4, 1)),
+    ],
+)
+def test_a_wrong_project_file_is_refused_at_its_place(spec: str, expected: tuple[str, int, int], tmp_path: Path) -> None:
+    """Unknown keys are errors everywhere, and so is what is out of bounds."""
+    assert expected in codes(tmp_path, spec)
+
+
+def test_keys_of_later_versions_are_said_to_be_unknown_yet(tmp_path: Path) -> None:
+    """policies, approvals and windows are announced: the error says that this version has none."""
+    with pytest.raises(ManifestErrors) as caught:
+        loaded(tmp_path, " {policies: [], approvals: {}}")
+    assert [one.hint for one in caught.value.diagnostics] == [f"this version does not know {key} yet" for key in ("policies", "approvals")]
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe", b"a: &a\nb: *a", b"- x", b"a: &a x\n" + b"b: *a\n" * 200])
+def test_a_project_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+    """Empty, undecodable or of another shape."""
+    (tmp_path / "amsctl.yaml").write_bytes(content)
+    with pytest.raises(ManifestErrors):
+        load_project(tmp_path)
+
+
+def test_a_missing_project_file_says_what_to_do(tmp_path: Path) -> None:
+    """The first thing that a new user sees."""
+    with pytest.raises(ConfigError, match=r"no amsctl\.yaml.*amsctl init"):
+        load_project(tmp_path)
+    (tmp_path / "amsctl.yaml").mkdir()
+    with pytest.raises(ManifestErrors):
+        load_project(tmp_path)
