@@ -195,20 +195,13 @@ def _account_rows(plan: Plan, changes: Sequence[Change], look: Look) -> Iterator
     """The lines of one account. All of them break at the same places, or none does."""
     rows = [_row(change, plan, look) for change in changes]
     limits = [row for row in rows if len(row.head) == 4]
-    heads = widths(row.head for row in limits)
-    values = widths((row.before, row.after, *row.difference) for row in limits)
-    head_width = 2 + sum(heads) + 2 * (len(heads) - 1) if heads else 0
-    value_width = sum(values) + 5 + 3 if values else 0
-    note_width = max((len(row.notes) for row in limits), default=0)
-    values_break = head_width + 2 + value_width > look.width
-    notes_break = values_break or head_width + 2 + value_width + 2 + note_width > look.width
+    columns = _columns(limits, look)
     for row in rows:
         if len(row.head) == 4:
-            yield from _limit_lines(row, heads, values, values_break, notes_break, look)
+            yield from _limit_lines(row, columns, look)
         else:
-            yield _mark(row.change, f"  {left(row.head[0], heads[0] if heads else 0)}  {row.head[1]}", look) + (
-                f"  {row.before} {look.arrow} {row.after}"
-            )
+            mark = left(row.head[0], columns.heads[0] if limits else 0)
+            yield _mark(row.change, f"  {mark}  {row.head[1]}", look) + f"  {row.before} {look.arrow} {row.after}"
     unknown = sum(
         change.usage is None and change.binding and change.direction is Direction.TIGHTEN for change in (row.change for row in limits)
     )
@@ -216,20 +209,49 @@ def _account_rows(plan: Plan, changes: Sequence[Change], look: Look) -> Iterator
         yield look.quiet(f"  use unknown for {count(unknown, 'tightened limit')}")
 
 
-def _limit_lines(row: _Row, heads: list[int], values: list[int], values_break: bool, notes_break: bool, look: Look) -> Iterator[str]:
-    mark, firm, product, leg = (left(cell, width) for cell, width in zip(row.head, heads, strict=True))
+class _Columns(NamedTuple):
+    """How wide the columns of an account are, and where its lines break. ``move`` is the difference and its share together."""
+
+    heads: list[int]
+    before: int
+    after: int
+    difference: int
+    move: int
+    values_break: bool
+    notes_break: bool
+
+
+def _columns(rows: Sequence[_Row], look: Look) -> _Columns:
+    heads = widths(row.head for row in rows)
+    before, after, difference, note = widths((row.before, row.after, row.difference[0], row.notes) for row in rows) or (0, 0, 0, 0)
+    move = max((len(_move(row.difference, difference)) for row in rows), default=0)
+    head_width = 2 + sum(heads) + 2 * len(heads[1:])
+    value_width = before + after + len(f" {look.arrow} ") + 2 + move
+    values_break = head_width + 2 + value_width > look.width
+    notes_break = values_break or head_width + 2 + value_width + 2 + note > look.width
+    return _Columns(heads, before, after, difference, move, values_break, notes_break)
+
+
+def _move(difference: tuple[str, str], width: int) -> str:
+    """``+33  +5.8%``, the differences under each other; a word alone where there is none."""
+    moved, part = difference
+    return f"{right(moved, width)}  {part}" if moved else part
+
+
+def _limit_lines(row: _Row, columns: _Columns, look: Look) -> Iterator[str]:
+    mark, firm, product, leg = (left(cell, width) for cell, width in zip(row.head, columns.heads, strict=True))
     plain = f"  {mark}  {firm}  {product}  {leg}"
-    head = _mark(row.change, plain.rstrip() if values_break else plain, look)
-    before, after, difference, part = row.before, row.after, *row.difference
-    value = f"{right(before, values[0])} {look.arrow} {left(after, values[1])}  {right(difference, values[2])}  {left(part, values[3])}"
-    indent = " " * (4 + heads[0])
-    line = head if values_break else f"{head}  {value}"
-    if values_break:
+    head = _mark(row.change, plain.rstrip() if columns.values_break else plain, look)
+    move = left(_move(row.difference, columns.difference), columns.move)
+    value = f"{right(row.before, columns.before)} {look.arrow} {left(row.after, columns.after)}  {move}"
+    indent = " " * (4 + columns.heads[0])
+    line = head if columns.values_break else f"{head}  {value}"
+    if columns.values_break:
         yield line
         line = f"{indent}{value}"
     if not row.notes:
         yield line.rstrip()
-    elif notes_break:
+    elif columns.notes_break:
         yield line.rstrip()
         yield indent + _notes(row, look)
     else:

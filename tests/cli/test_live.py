@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from typing import Any
 import pytest
 import yaml
 
+from amsctl.cli.console import Console
 from amsctl.cli.live import HEADERS
+from amsctl.cli.main import main
 from amsctl.sandbox.books import edit_book
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
@@ -197,6 +201,27 @@ def test_the_sandbox_with_credentials(run: Run, tmp_path: Path, monkeypatch: pyt
         child.terminate()
         out, err = child.communicate(timeout=30)
     assert "s3cret" not in out + err
+
+
+@pytest.mark.parametrize("arguments", [("--auth", "oauth2"), ("--auth", "basic", "--accounts", "1"), ("--fault", '{"kind": "slow"}')])
+def test_what_the_sandbox_says(arguments: tuple[str, ...]) -> None:
+    """Its URL alone on standard output; how to log on, and how to stop it, beside it."""
+    out, err = io.StringIO(), io.StringIO()
+
+    def stop() -> None:
+        while "http" not in out.getvalue():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    code = main(["sandbox", "--port", "0", *arguments], console=Console(stdout=out, stderr=err, environ={}))
+    stopper.join()
+    assert code == 130
+    assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/rest/v2\n", out.getvalue())
+    assert "stop it with Ctrl-C" in err.getvalue()
+    assert ("token endpoint: http://127.0.0.1:" in err.getvalue()) is ("oauth2" in arguments)
+    assert ("API ID: API_SANDBOX" in err.getvalue()) is ("--auth" in arguments)
 
 
 @pytest.mark.parametrize(

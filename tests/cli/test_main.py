@@ -14,7 +14,7 @@ import pytest
 
 from amsctl.cli import shell
 from amsctl.cli.console import Console
-from amsctl.cli.main import main
+from amsctl.cli.main import Terminated, main
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsctlError, ExitCode, ManifestErrors, Refused, Stale
 from tests.cli.conftest import Run
@@ -44,6 +44,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> object:
         (Refused("no"), 3, "error: no"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
         (click.Abort(), 130, "error: interrupted"),
+        (Terminated(), 143, "error: terminated"),
+        (click.exceptions.Exit(7), 7, ""),
         (click.ClickException("plain"), 1, "error: plain"),
         (RuntimeError("boom\x1b\n2"), 1, "error: internal error: RuntimeError: boom\\u{1B}\\u{A}2; this is a defect, please report it"),
         (AssertionError(), 1, "error: internal error: AssertionError; this is a defect, please report it"),
@@ -54,7 +56,7 @@ def test_what_is_raised_becomes_a_line_and_a_code(run: Run, failing: object, err
     """Each kind of failure has its exit code and is one escaped line; no traceback."""
     failing(error)  # type: ignore[operator]
     ran = run("demo")
-    assert (ran.code, ran.out, ran.err) == (code, "", line + "\n")
+    assert (ran.code, ran.out, ran.err) == (code, "", line + "\n" if line else "")
 
 
 def test_manifest_errors_are_shown_one_a_line(run: Run, failing: object) -> None:
@@ -171,6 +173,32 @@ def test_signals_have_exit_codes(number: signal.Signals, code: int, word: str, t
         child.send_signal(number)
         _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (code, f"error: {word}\n")
+
+
+def test_a_signal_unwinds_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM ends a command that does not take it itself, and the process gets its own way of taking it back."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    @click.command("demo", cls=shell.Command)
+    def command() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(shell.LazyGroup, "get_command", lambda self, ctx, name: command)
+    assert run("demo") == (143, "", "error: terminated\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_folder_that_is_gone(run: Run, tmp_path: Path) -> None:
+    """A working directory that was deleted is no defect."""
+    before = os.getcwd()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    try:
+        gone.rmdir()
+        assert run("--version").code == 0
+    finally:
+        os.chdir(before)
 
 
 def test_head_leaves_quietly() -> None:

@@ -105,7 +105,7 @@ def plan_of(
                 protected=True,
             ),
             origin=Origin(
-                manifests_sha256="sha256:9f2c1e0b7a" + "0" * 54,
+                manifests_sha256="9f2c1e0b7a" + "0" * 54,
                 git=Git(commit="4be1c0ffee" + "0" * 30, author="Jo Risk <jo@example.com>", dirty=True),
                 selection=Selection(**origin),  # type: ignore[arg-type]
             ),
