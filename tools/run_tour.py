@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -104,7 +105,7 @@ class Tour:
     def _start_sandbox(self, command: str) -> str:
         assert self.sandbox is None, "the page starts a second sandbox"
         log = self.home / ".sandbox.log"
-        arguments = command.removesuffix("&").split()
+        arguments = shlex.split(command.removesuffix("&"))
         with log.open("w", encoding="utf-8") as stream:
             self.sandbox = subprocess.Popen(
                 [*arguments, "--port", str(self.port)], cwd=self.here, env=self._environment(), stdin=subprocess.DEVNULL,
