@@ -285,7 +285,7 @@ def _same_request(body: JsonObject, *, firm: Firm, number: str | None, where: st
     if service is not None and not (isinstance(service, str) and service.upper() == SERVICE):
         raise _odd("the answer's service", where, SERVICE, service)
     named = body.get("clearingFirm")
-    if named is not None and named not in {firm.name, firm.clearing_id}:
+    if named is not None and named not in (firm.name, firm.clearing_id):
         raise _odd("the answer's clearingFirm", where, f"{firm.name} or {firm.clearing_id}", named)
     account = body.get("accountNumber")
     if number is not None and account is not None and account != number:
@@ -294,7 +294,9 @@ def _same_request(body: JsonObject, *, firm: Firm, number: str | None, where: st
 
 def _execution_firm(entry: JsonObject, where: str) -> str:
     """The execution firm's id, whose key CME spells ``efId`` and ``efID``."""
-    if len(spelled := [value for key, value in entry.items() if key in {"efId", "efID"} or key.lower() == "efid"]) == 1:
+    if "efId" in entry and "efID" not in entry:
+        return _text(entry["efId"], "efId", where)
+    if len(spelled := [value for key, value in entry.items() if key.lower() == "efid"]) == 1:
         return _text(spelled[0], "efId", where)
     raise AmsMalformed("an entry does not name its execution firm", where=where, expected="one efId", found=f"{len(spelled)} of them")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -152,6 +153,8 @@ def test_a_row_that_comes_twice_is_an_incomplete_read() -> None:
         {"service": 5},
         {"clearingFirm": "OTHER"},
         {"clearingFirm": 780},
+        {"clearingFirm": ["780"]},
+        {"clearingFirm": {}},
         {"accountNumber": "dv10121801a"},
         {"accountNumber": "DV10121801"},
         {"accountNumber": 12},
@@ -355,3 +358,60 @@ def test_any_object_with_errortype_is_a_failure(body: dict[str, Any], expected: 
     """Whatever else the body holds and whatever the status was (AMS §2)."""
     assert answers.error_in(body) == expected
     assert answers.error_in({"error": "not that", "limits": []}) is None
+
+
+ODD: tuple[object, ...] = (None, True, 0, -1, 1.5, 2**60, "", " ", "x", "Unlimited", "\x00", [], [None], [[]], {}, {"efId": {}}, {"": 1})
+
+
+def mutations(value: Any) -> Iterator[Any]:
+    """The value with each of its parts, at every depth, left out or replaced by something odd."""
+    yield from ODD
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield {name: other for name, other in value.items() if name != key}
+            yield from ({**value, key: changed} for changed in mutations(part))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield value[:index] + value[index + 1 :]
+            yield from ([*value[:index], changed, *value[index + 1 :]] for changed in mutations(part))
+
+
+SAMPLES: dict[str, tuple[Callable[[Any], object], dict[str, object]]] = {
+    "firms": (answers.firms, {"entitlements": [entitled(), {"service": "CPC", "clearingFirms": []}]}),
+    "accounts": (
+        lambda body: answers.accounts(body, firm=FIRM, where="x"),
+        listing(account(executionFirms=[{"efId": "A"}, "B"], owner="o")),
+    ),
+    "efStatus": (
+        lambda body: answers.suspensions_answer(body, firm=FIRM, number=NUMBER),
+        {**limits_body(), "executionFirms": [{"efId": "A", "suspended": "N"}, {"efID": "B", "suspended": True}]},
+    ),
+    "limits": (lambda body: answers.limits_answer(body, firm=FIRM, number=NUMBER), limits_body(row(usage={"long": 1}), row(efId="350"))),
+    "products": (
+        lambda body: answers.eligible_products(body, firm=FIRM, number=NUMBER),
+        {**limits_body(), "products": [{"executionFirm": "A", "productList": [{"product": "P"}]}, {"efId": "B", "productList": ["P"]}]},
+    ),
+    "status": (
+        lambda body: answers.account_status_answer(body, where="x"),
+        {"clearingAccounts": [{"accountNumber": "A", "status": "Successful"}]},
+    ),
+    "marks": (lambda body: answers.page_marks(body, "x"), {"limit": 1, "offset": 1, "availableOffsets": 1, "counts": 1}),
+    "error": (answers.error_in, {"errorType": "400", "error": "x"}),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_whatever_a_body_holds_the_outcome_is_a_value_or_a_typed_error(name: str) -> None:
+    """Every part of every answer left out or replaced by 17 odd values: never an exception of another sort."""
+    decode, sample = SAMPLES[name]
+    decode(sample)
+    tried = refused = 0
+    for body in mutations(sample):
+        if isinstance(body, dict):
+            tried += 1
+            try:
+                decode(body)
+            except (AmsMalformed, IncompleteRead):
+                refused += 1
+    assert tried > 35
+    assert refused > tried // 4 or name == "error"
