@@ -158,6 +158,17 @@ def test_fmt_leaves_plans_alone(run: Run, project: Path) -> None:
     assert run("-C", str(project), "fmt", "--check", "accounts/plan.json").code == 1
 
 
+def test_fmt_refuses_what_it_cannot_read(run: Run, project: Path) -> None:
+    """A file beyond any sensible size is told with its place, and nothing is written."""
+    (project / "accounts" / "dv.yaml").write_text(UNTIDY)
+    with open(project / "accounts" / "huge.yaml", "wb") as stream:
+        stream.truncate(1 << 30)
+    ran = run("-C", str(project), "fmt")
+    assert ran.code == 1
+    assert "(accounts/huge.yaml:1:1)" in ran.err
+    assert (project / "accounts" / "dv.yaml").read_text() == UNTIDY
+
+
 def test_fmt_without_a_project(run: Run, tmp_path: Path) -> None:
     """One file needs no project file; a folder that cannot be read is told."""
     (tmp_path / "a.yaml").write_text(UNTIDY)

@@ -31,6 +31,7 @@ from tests.cli.schemas import assert_valid
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRM = "GREENTEA_API_CLEARING2"
+BOOK = str(Path(__file__).with_name("book.json"))
 
 
 def get(run: Run, project: Path, *arguments: str) -> Any:
@@ -203,7 +204,9 @@ def test_the_sandbox_with_credentials(run: Run, tmp_path: Path, monkeypatch: pyt
     assert "s3cret" not in out + err
 
 
-@pytest.mark.parametrize("arguments", [("--auth", "oauth2"), ("--auth", "basic", "--accounts", "1"), ("--fault", '{"kind": "slow"}')])
+@pytest.mark.parametrize(
+    "arguments", [("--auth", "oauth2"), ("--auth", "basic", "--accounts", "1"), ("--book", BOOK), ("--fault", '{"kind": "slow"}')]
+)
 def test_what_the_sandbox_says(arguments: tuple[str, ...]) -> None:
     """Its URL alone on standard output; how to log on, and how to stop it, beside it."""
     out, err = io.StringIO(), io.StringIO()

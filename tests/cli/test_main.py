@@ -146,6 +146,15 @@ def test_a_result_that_cannot_be_written_is_an_error() -> None:
     assert err.getvalue() == "error: the result could not be written to standard output: No space left on device\n"
 
 
+def test_after_a_failure_nothing_more_is_written() -> None:
+    """The first failure to write ends the output; it is told once."""
+    console = Console(stdout=Broken(OSError(28, "No space left on device")), stderr=io.StringIO(), environ={})
+    console.result("a")
+    console.result("b")
+    assert console.failure is not None
+    assert console.failure.errno == 28
+
+
 def test_in_a_thread_no_signal_is_touched() -> None:
     """The boundary can be used outside the main thread."""
     import threading
