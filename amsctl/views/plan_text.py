@@ -261,7 +261,8 @@ def _limit_lines(row: _Row, columns: _Columns, look: Look) -> Iterator[str]:
 def _mark(change: Change, text: str, look: Look) -> str:
     match change.direction:
         case Direction.LOOSEN:
-            return look.danger(text)
+            # What lets no more through today, because the other side binds, is marked and not loud.
+            return look.danger(text) if change.binding else look.caution(text)
         case Direction.TIGHTEN:
             return look.good(text)
         case Direction.NEUTRAL:

@@ -36,6 +36,13 @@ def test_colour_adds_nothing_but_colour() -> None:
     assert ANSI.sub("", plan_text(rich_plan(), Look(color=True))) == plan_text(rich_plan(), Look())
 
 
+def test_colour_tells_what_opens_now_from_what_may_open_later() -> None:
+    """A loosening that moves the effective limit is loud, one that does not is marked, a tightening is calm."""
+    lines = [line for line in plan_text(rich_plan(), Look(color=True, width=140)).splitlines() if "loosens" in line or "tightens" in line]
+    styles = {("not binding" in line, "loosens" in line): line.split("m")[0].removeprefix("\x1b[") for line in lines}
+    assert styles == {(False, True): "1;31", (True, True): "33", (False, False): "32"}
+
+
 def test_ascii_terminals_get_ascii() -> None:
     """Where only ASCII arrives, only ASCII is sent."""
     assert plan_text(rich_plan(), Look(unicode=False)).isascii()

@@ -36,6 +36,11 @@ def test_without_a_plan() -> None:
     assert report_text(report, replace(plan, digest="sha256:another")) == text
 
 
+def test_ascii_terminals_get_ascii() -> None:
+    """Where only ASCII arrives, only ASCII is sent."""
+    assert report_text(bad_report(rich_plan()), rich_plan(), Look(unicode=False)).isascii()
+
+
 def test_the_worst_comes_first() -> None:
     """Unknown before diverged before failed before blocked before verified before skipped."""
     words = re.findall("^  (UNKNOWN|DIVERGED|FAILED|BLOCKED|verified|skipped)", report_text(bad_report(rich_plan())), re.MULTILINE)
