@@ -20,7 +20,6 @@ OWNERS = {
     "aiohttp": {"ams"},
     "yarl": {"ams"},
     "yaml": {"manifests"},
-    "ruamel": {"manifests"},
     "jsonschema": {"manifests"},
     "click": {"cli"},
     "starlette": {"sandbox"},
@@ -34,7 +33,7 @@ CLOCKS_AND_CHANCE = {"time", "datetime", "random", "secrets", "uuid", "socket", 
 FOUNDATION = ("model.py", "errors.py", "diagnostics.py", "config.py", "resources.py")
 
 # Costly to load: a module that needs one of them is loaded by the command that needs it, never by `amsctl --help`.
-HEAVY = ("httpx", "aiohttp", "jsonschema", "deepdiff", "ruamel", "starlette", "uvicorn", "asyncio", "yaml")
+HEAVY = ("httpx", "aiohttp", "jsonschema", "deepdiff", "starlette", "uvicorn", "asyncio", "yaml")
 
 
 def room_of(path: Path) -> str:
@@ -67,7 +66,7 @@ def test_libraries_are_known_to_their_rooms_alone() -> None:
 
 def test_what_is_declared_is_what_is_imported() -> None:
     """A library that is imported is a declared dependency, and none is asked of users that nothing imports."""
-    modules = {"pyyaml": "yaml", "ruamel.yaml": "ruamel"}
+    modules = {"pyyaml": "yaml"}
     declared = {re.split(r"[^A-Za-z0-9._-]", text)[0] for text in pyproject()["project"]["dependencies"]}
     used = {top for path in sources() for name, _ in imported(path) if (top := name.partition(".")[0]) not in sys.stdlib_module_names}
     assert used - {"amsctl"} == {modules.get(name, name) for name in declared}
