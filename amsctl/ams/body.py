@@ -90,7 +90,7 @@ def parse_object(content: bytes) -> dict[str, object]:
         raise NotUsable(f"it is nested deeper than {MAX_DEPTH} levels")
     try:
         text = content.decode("utf-8")
-        if _LONG_NUMBER.search(content) is None:
+        if _LONG_RUN not in content.translate(_DIGITS_AS_ZERO):
             value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
         else:
             value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole_number)
@@ -104,12 +104,13 @@ def parse_object(content: bytes) -> dict[str, object]:
         raise NotUsable(f"it is nested deeper than {MAX_DEPTH} levels") from None
     if not isinstance(value, dict):
         raise NotUsable("it is not a JSON object")
-    if _SURROGATE.search(content) is not None:
+    if b"\\u" in content and _SURROGATE.search(content) is not None:
         _check_surrogates(value)
     return value
 
 
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
+_LONG_RUN: Final = b"0" * (MAX_DIGITS + 1)
+_DIGITS_AS_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 

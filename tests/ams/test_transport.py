@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import inspect
 import random
+import ssl
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -102,6 +103,8 @@ def test_twenty_thousand_seeded_identifiers_decode_to_themselves() -> None:
         "/a\r\nX: y",
         "/a#b",
         "/é",
+        "/a%zz",
+        "/a%",
         "/..",
     ],
 )
@@ -137,6 +140,18 @@ def test_an_origin_knows_its_default_port_and_ipv6() -> None:
     assert str(Origin.of("https://h:8443/x", what="")) == "https://h:8443"
     assert str(Origin.of("http://[::1]:80/", what="")) == "http://[::1]"
     assert Origin.of("https://h/as/token.oauth2/", what="", whole=True).base_path == "/as/token.oauth2/"
+
+
+def test_tls_to_a_proxy_is_ours_too() -> None:
+    """Wherever TLS is spoken it is with the context that always verifies; plain http needs none."""
+    plain = AiohttpTransport(tls=Tls())
+    assert plain._ssl("http") is True
+    for transport, scheme in ((plain, "https"), (AiohttpTransport(tls=Tls(), proxy="https://proxy:443"), "http")):
+        context = transport._ssl(scheme)
+        assert context is transport._ssl(scheme)
+        assert isinstance(context, ssl.SSLContext)
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_only_the_methods_of_a_line_are_sent() -> None:
