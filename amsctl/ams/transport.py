@@ -8,6 +8,7 @@ cookie jar, no proxies or certificates from the environment, no netrc, and no he
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -70,11 +71,15 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
 
+_LONE_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
 def _check_target(target: str, allowed: frozenset[str]) -> None:
     """AmsUnreachable unless the path (with query) will be on the wire exactly as it stands: absolute, of URL characters, without dot segments."""
     path = target.partition("?")[0]
     segments = {unquote(part) for part in path.split("/")} if "." in path or "%2" in path else set()
-    if not target.startswith("/") or target.startswith("//") or not allowed.issuperset(target) or {".", ".."} & segments:
+    exact = allowed.issuperset(target) and _LONE_PERCENT.search(target) is None and not {".", ".."} & segments
+    if not exact or not target.startswith("/") or target.startswith("//"):
         raise AmsUnreachable("this is no address of the AMS", found=ascii(target), hint="nothing was sent")
 
 
