@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import marshal
 import re
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from amsctl.diagnostics import Diagnostic, Severity
 from amsctl.manifests import compile as compiled
 from amsctl.manifests.files import ManifestFile, Unreadable, content_of, first_bytes
+from amsctl.manifests.findings import Findings, TooManyFindings, decode, shown
 from amsctl.manifests.identifiers import naming_breach, nearest
 from amsctl.manifests.nodes import Map, Node, pos_of, position, source
-from amsctl.manifests.reader import Findings, TooManyFindings, decode, read, shown
+from amsctl.manifests.quick import quick
 
 _OUTPUT: Final = re.compile(rb'"format"\s*:\s*"amsctl\.(plan|report|event)')
 _SNIFFED_BYTES: Final = 4096
@@ -71,7 +73,7 @@ def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRe
     try:
         text = decode(content, findings)
         if text is not None and (not name.endswith(".json") or _is_json(text, findings)):
-            for document in read(text, findings):
+            for document in documents_of(text, findings):
                 contents.take(document)
     except TooManyFindings:
         findings.gave_up()
@@ -85,6 +87,16 @@ def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRe
         frozenset(contents.profile_names),
         diagnostics,
     )
+
+
+def documents_of(text: str, findings: Findings) -> Iterable[Node]:
+    """The documents of a file: read line by line when it is plain, and else by the reader, which is imported only then."""
+    documents = quick(text)
+    if documents is not None:
+        return documents
+    from amsctl.manifests.reader import read
+
+    return read(text, findings)
 
 
 class _Contents:
@@ -204,7 +216,7 @@ def _unknown_kind(document: Map, kind: str | None, findings: Findings) -> None:
     findings.add("kind", "unknown kind", pos, expected="Account or LimitProfile", found=found, hint=hint)
 
 
-def _is_json(content: bytes, findings: Findings) -> bool:
+def _is_json(content: str, findings: Findings) -> bool:
     """Whether a ``.json`` file is one JSON value by the letter; nesting and duplicate keys are left to the reader."""
     import json
 

@@ -15,9 +15,9 @@ from jsonschema.protocols import Validator
 
 from amsctl.manifests import phrases
 from amsctl.manifests.compile import Refused
+from amsctl.manifests.findings import Findings
 from amsctl.manifests.identifiers import matcher
 from amsctl.manifests.nodes import Map, Node, Seq, pos_of
-from amsctl.manifests.reader import Findings
 from amsctl.resources import schema
 
 _NUMBER: Final = re.compile("-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?\\Z")

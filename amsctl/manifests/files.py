@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from amsctl.config import PROJECT_FILE
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.manifests.reader import MAX_FILE_BYTES
+from amsctl.manifests.findings import MAX_FILE_BYTES
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 

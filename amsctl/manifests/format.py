@@ -13,9 +13,10 @@ from typing import Any, Final
 from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import AmsctlError, ManifestErrors
 from amsctl.manifests.documents import read_content
+from amsctl.manifests.findings import Findings, decode
 from amsctl.manifests.layout import Document, Entry, Group, Layout, Value, Word, layout
 from amsctl.manifests.nodes import Map, Node, Seq
-from amsctl.manifests.reader import Findings, decode, read
+from amsctl.manifests.reader import read
 
 _WIDTH: Final = 120
 """A mapping in braces that would end beyond this column is written one entry a line."""

@@ -17,9 +17,9 @@ from amsctl.errors import ConfigError, ManifestErrors, UsageError
 from amsctl.manifests import records
 from amsctl.manifests.documents import AccountEntry, FileRead
 from amsctl.manifests.files import Found, ManifestFile, Start, discover
+from amsctl.manifests.findings import shown
 from amsctl.manifests.identifiers import nearest
 from amsctl.manifests.nodes import source
-from amsctl.manifests.reader import shown
 from amsctl.manifests.reading import read_files
 from amsctl.model import AccountKey, DesiredAccount
 

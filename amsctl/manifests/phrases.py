@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from jsonschema import ValidationError
 
+from amsctl.manifests.findings import Findings
+from amsctl.manifests.findings import shown as clip
 from amsctl.manifests.identifiers import nearest, product_meant
 from amsctl.manifests.nodes import Map, Node, Seq, pos_of
-from amsctl.manifests.reader import Findings
-from amsctl.manifests.reader import shown as clip
 
 
 class Place(NamedTuple):

@@ -24,10 +24,11 @@ from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests.addresses import Wrong, judge_url, mixed_hosts
 from amsctl.manifests.compile import API_VERSION
+from amsctl.manifests.documents import documents_of
 from amsctl.manifests.files import Unreadable, content_of
+from amsctl.manifests.findings import Findings, TooManyFindings, decode
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
 from amsctl.manifests.nodes import Map, Node, Scalar, Seq, pos_of, position, source
-from amsctl.manifests.reader import Findings, TooManyFindings, decode, read
 from amsctl.model import Owner, Undeclared, UnsetMeans
 
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
@@ -75,7 +76,7 @@ def load_project(directory: str | os.PathLike[str]) -> Project:
 def _documents(path: str, findings: Findings) -> list[Node]:
     try:
         text = decode(content_of(path), findings)
-        return list(read(text, findings)) if text is not None else []
+        return list(documents_of(text, findings)) if text is not None else []
     except Unreadable as error:
         findings.add(error.code, error.what, position(1, 1), expected=error.expected, found=error.found, hint=error.hint)
     except TooManyFindings:

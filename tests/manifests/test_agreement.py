@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from amsctl.manifests import compile as compiled
 from amsctl.manifests import identifiers
 from amsctl.manifests.explain import explain, instance_of, validator
+from amsctl.manifests.findings import Findings
 from amsctl.manifests.nodes import Map, Node, Seq
 from amsctl.manifests.project import project_of
-from amsctl.manifests.reader import Findings
 from amsctl.resources import schema
 
 WORDS = st.sampled_from(
