@@ -125,7 +125,7 @@ class Environment:
     auth: Auth = field(default_factory=Auth)
     protected: bool = False
     tls: Tls = field(default_factory=Tls)
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # may carry a password
     assumptions: Assumptions = field(default_factory=Assumptions)
     source: Source | None = None
 
@@ -133,7 +133,7 @@ class Environment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """The project file, whole. ``root`` is the folder it stands in (absolute); ``environments`` are still unresolved texts: choosing one of them
-    with ``manifests.project.environment`` reads ``${NAME}`` from the process environment.
+    with ``manifests.project.resolve_environment`` reads ``${NAME}`` from the process environment.
     """
 
     root: str

@@ -59,7 +59,7 @@ def test_an_untidy_file_is_read_alike_or_left_alone() -> None:
         text = _Writer(random.Random(seed)).file()
         compare(text.encode())
         read_quickly += compare(canonical(text, file="a.yaml").encode())
-    assert read_quickly > 100
+    assert read_quickly > 30
 
 
 _PIECES = (
