@@ -97,10 +97,13 @@ class AmsNoAnswer(AmsError):
 class AmsRefused(AmsError):
     """The AMS answered with a failure, by status or by body.
 
-    ``http_status`` is the status of the answer; ``error_type`` the body's ``errorType`` when it had one.
+    ``http_status`` is the status of the answer; ``error_type`` the body's ``errorType`` when it had one. ``credential_refreshed`` tells that a 401
+    came and there is a newer credential now; ``retry_after_seconds`` is the wait that the AMS asked for, if any.
     """
 
     code = "ams-refused"
+    credential_refreshed: bool = False
+    retry_after_seconds: float | None = None
 
     def __init__(
         self, what: str, *, http_status: int, error_type: str | None = None, where: str | None = None, hint: str | None = None

@@ -26,16 +26,6 @@ MOST_CREDENTIAL_WAIT_SECONDS: Final = 30.0
 _SHOWN: Final = 300
 
 
-class Refusal(AmsRefused):
-    """A refusal with what the caller needs to decide on a second try.
-
-    ``credential_refreshed``: a 401, and there is a newer credential now. ``retry_after_seconds``: the wait that the AMS asked for, if any.
-    """
-
-    credential_refreshed: bool = False
-    retry_after_seconds: float | None = None
-
-
 @dataclass(slots=True)
 class Statistics:
     """What a client has done so far: requests sent, bytes of bodies as they came over the wire, GETs that were tried again."""
@@ -69,7 +59,7 @@ def target_of(path: str, query: Mapping[str, str]) -> str:
 def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> JsonObject:
     """The JSON object of a good answer.
 
-    Raises Refusal for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects and for
+    Raises AmsRefused for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects and for
     bodies that are not a JSON object.
     """
     status = answer.status
@@ -84,11 +74,13 @@ def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> J
     failure = error_in(body) if body is not None else None
     if failure is not None:
         said = conceal(f"{failure.error_type}: {failure.text}" if failure.text else failure.error_type)[:_SHOWN]
-        raise Refusal(f"the AMS refused (HTTP {status}): {said}", http_status=status, error_type=conceal(failure.error_type), where=where)
+        raise AmsRefused(
+            f"the AMS refused (HTTP {status}): {said}", http_status=status, error_type=conceal(failure.error_type), where=where
+        )
     if 200 <= status < 300 and body is not None:
         return body
     if body is not None or 400 <= status < 500:
-        raise Refusal(f"the AMS refused (HTTP {status})", http_status=status, where=where, hint=_status_hint(status))
+        raise AmsRefused(f"the AMS refused (HTTP {status})", http_status=status, where=where, hint=_status_hint(status))
     page = "web page" in reason
     what = f"the AMS answered a web page (HTTP {status})" if page else f"the answer of the AMS is not usable (HTTP {status}): {reason}"
     raise AmsMalformed(what, http_status=status, where=where, hint=CLOSURE if page or status == 503 else None)
@@ -210,7 +202,7 @@ class PostChannel:
     async def post(self, path: str, query: Mapping[str, str], content: bytes, *, where: str) -> tuple[int, JsonObject]:
         """Status and JSON object of the answer.
 
-        Raises AmsUnreachable when it is certain that nothing was sent, AmsNoAnswer when it may have been, Refusal and AmsMalformed with the
+        Raises AmsUnreachable when it is certain that nothing was sent, AmsNoAnswer when it may have been, AmsRefused and AmsMalformed with the
         ``http_status`` of an answer that came. A 401 renews the credential and tells so (``credential_refreshed``); it is never sent again here.
         """
         target = target_of(path, query)
@@ -231,7 +223,7 @@ class PostChannel:
         shared.credential.observe(answer)
         try:
             return answer.status, judged(answer, where=where, conceal=shared.credential.conceal)
-        except Refusal as refusal:
+        except AmsRefused as refusal:
             refusal.retry_after_seconds = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
             if answer.status == 429:
                 shared.pace.slow_down()

@@ -126,7 +126,7 @@ async def _send(step: Step, call: Call, state: AccountState, firm: Firm, writer:
             http_status=problem.http_status,
             message=f"the AMS refused: {problem}",
             settles=unclear,
-            credential_refreshed=bool(getattr(problem, "credential_refreshed", False)),
+            credential_refreshed=problem.credential_refreshed,
         )
     except AmsError as problem:
         status = getattr(problem, "http_status", None)

@@ -8,12 +8,15 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from amsctl.errors import AmsctlError, PlanFileError
 
 MAX_JSON_BYTES: Final = 1 << 30
 """A plan of a large book has some hundred megabytes; what is larger than this is not one."""
+
+_PRIVATE: Final = 0o600
 
 
 class FileFailure(AmsctlError):
@@ -22,19 +25,21 @@ class FileFailure(AmsctlError):
     code = "file"
 
 
-def write_atomically(path: str, text: str) -> None:
-    """The file holds all of the text or is left as it was, and keeps its mode; a new one gets the usual mode. A link is followed, not replaced; what is
-    no regular file (``/dev/stdout``) is written into. Raises FileFailure.
+def write_atomically(path: str, text: str | Iterable[str], *, private: bool = False) -> None:
+    """The file holds all of the text or is left as it was, and keeps its mode; a new one gets the usual mode. ``private``: readable by its owner
+    alone, whatever it was. A link is followed, not replaced; what is no regular file (``/dev/stdout``) is written into. Raises FileFailure.
     """
-    encoded = text.encode("utf-8", "backslashreplace")
+    pieces = [text] if isinstance(text, str) else text
+    encoded = (piece.encode("utf-8", "backslashreplace") for piece in pieces)
     try:
         target = os.path.realpath(path)
         mode = _mode(target)
         if mode is not None and not stat.S_ISREG(mode):
             with open(target, "wb") as stream:
-                stream.write(encoded)
+                stream.writelines(encoded)
             return
-        _replace(target, encoded, _usual_mode() if mode is None else stat.S_IMODE(mode))
+        kept = _usual_mode() if mode is None else stat.S_IMODE(mode)
+        _replace(target, encoded, _PRIVATE if private else kept)
     except OSError as error:
         raise FileFailure(f"cannot write the file: {error.strerror}", where=path) from None
 
@@ -52,11 +57,11 @@ def _usual_mode() -> int:
     return 0o666 & ~mask
 
 
-def _replace(target: str, content: bytes, mode: int) -> None:
+def _replace(target: str, content: Iterable[bytes], mode: int) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=".amsctl-", dir=os.path.dirname(target))
     try:
         with open(descriptor, "wb") as stream:
-            stream.write(content)
+            stream.writelines(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
@@ -68,7 +73,7 @@ def _replace(target: str, content: bytes, mode: int) -> None:
 
 
 def read_json(path: str) -> object:
-    """The JSON value in a file (``-``: standard input). Strict: UTF-8, no member twice, no NaN. Raises FileFailure or PlanFileError."""
+    """The JSON value in a file (``-``: standard input). Strict: UTF-8, no member twice, no NaN, no fractions. Raises FileFailure or PlanFileError."""
     try:
         if path == "-":
             content = sys.stdin.buffer.read(MAX_JSON_BYTES + 1)
@@ -80,7 +85,7 @@ def read_json(path: str) -> object:
     if len(content) > MAX_JSON_BYTES:
         raise PlanFileError("the file is too large", where=path, expected=f"at most {MAX_JSON_BYTES:,} bytes")
     try:
-        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant)
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_no_float)
     except UnicodeDecodeError as error:
         raise PlanFileError("the file is not UTF-8", where=f"{path}, byte {error.start:,}") from None
     except json.JSONDecodeError as error:
@@ -106,3 +111,7 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no whole number")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from amsctl.errors import PlanFileError, UsageError
+from amsctl.cli.files import read_json, write_atomically
 from amsctl.views.json_text import json_line
 
 if TYPE_CHECKING:
@@ -75,48 +72,8 @@ def plan_text_lines(plan: Plan) -> Iterator[str]:
 
 
 def write_plan(plan: Plan, path: str) -> None:
-    """Write a plan file, whole or not at all, readable by its owner alone; UsageError when the place cannot be written."""
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=folder, prefix=".amsctl-", delete=False) as file:
-            temporary = file.name
-            file.writelines(plan_text_lines(plan))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as problem:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise UsageError(
-            "the plan file cannot be written", where=path, found=problem.strerror, hint="choose another place for -o"
-        ) from None
-
-
-def read_json(path: str) -> object:
-    """The JSON value in a file; PlanFileError when it cannot be read, is not JSON, or names a member twice."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_no_float)
-    except OSError as problem:
-        raise PlanFileError("the file cannot be read", where=path, found=problem.strerror) from None
-    except (ValueError, RecursionError) as problem:
-        raise PlanFileError("the file is not JSON that amsctl wrote", where=path, found=str(problem)) from None
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is named twice")
-    return members
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is no value")
-
-
-def _no_float(text: str) -> object:
-    raise ValueError(f"{text} is no whole number")
+    """Write a plan file, whole or not at all, readable by its owner alone."""
+    write_atomically(path, plan_text_lines(plan), private=True)
 
 
 def read_plan(path: str) -> Plan:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from amsctl.ams.body import MAX_DEPTH
-from amsctl.ams.channel import GetChannel, Refusal
+from amsctl.ams.channel import GetChannel
 from amsctl.ams.client import Reader, open_reader
 from amsctl.ams.writer import encoded, open_writer
 from amsctl.config import Auth, AuthType, Secret
@@ -272,7 +272,7 @@ def test_a_post_to_another_address_is_never_sent(path: str) -> None:
 
 def test_a_post_that_is_refused_tells_how_long_to_wait() -> None:
     """Retry-After is passed on."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(AmsRefused) as caught:
         run(post(Script(status(429, retry_after="9"))))
     assert (caught.value.retry_after_seconds, caught.value.credential_refreshed) == (9.0, False)
 

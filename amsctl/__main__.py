@@ -1,0 +1,5 @@
+"""``python -m amsctl``."""
+
+from amsctl.cli.main import main
+
+raise SystemExit(main())
