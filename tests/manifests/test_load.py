@@ -404,3 +404,49 @@ def test_a_path_may_lie_outside_of_the_project(tmp_path: Path) -> None:
     write(tmp_path, {"repo/a.yaml": account("N1"), "other/b.yaml": account("N2")})
     found = discover(str(tmp_path / "repo"), [Start(str(tmp_path / "other"), None)], explicit=True)
     assert [(one.shown, one.explicit) for one in found.files] == [(str(tmp_path / "other/b.yaml"), False)]
+
+
+_STARTED = """
+import sys
+from amsctl.manifests.validate import validate_paths
+assert validate_paths(None, [sys.argv[1]]).diagnostics == ()
+print(sorted({"yaml", "jsonschema", "ruamel", "asyncio", "httpx", "deepdiff"} & sys.modules.keys()))
+"""
+
+
+def test_a_sound_plain_file_is_validated_without_heavy_imports(tmp_path: Path) -> None:
+    """`amsctl validate ONE_FILE` starts quickly: neither YAML nor JSON Schema is imported for it."""
+    write(tmp_path, {"a.yaml": account("N1", "{executionFirms: {3N1: {limits: {X.FUT.CME: {ef: {long: 1, short: 2}}}}}}")})
+    ran = subprocess.run([sys.executable, "-c", _STARTED, str(tmp_path / "a.yaml")], capture_output=True, check=True, timeout=60)
+    assert ran.stdout.decode().strip() == "[]"
+
+
+def test_a_file_that_grows_or_vanishes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size is looked at before and after reading; a file that is gone is a finding, not a crash."""
+    from amsctl.manifests import files
+
+    write(tmp_path, {"a.yaml": account("N1")})
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
+    with pytest.raises(files.Unreadable, match="too large"):
+        files.content_of(str(tmp_path / "a.yaml"))
+    with pytest.raises(files.Unreadable) as caught:
+        files.content_of(str(tmp_path / "gone.yaml"))
+    assert caught.value.code == "unreadable"
+    assert files.first_bytes(str(tmp_path / "gone.json"), 10) == b""
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result((0o100644, 0, 0, 1, 0, 0, 5, 0, 0, 0)))
+    with pytest.raises(files.Unreadable, match="too large"):
+        files.content_of(str(tmp_path / "a.yaml"))
+
+
+def test_a_folder_that_cannot_be_read_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without permission must not look like an empty one."""
+    write(tmp_path, {"a.yaml": account("N1"), "inner/b.yaml": account("N2")})
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert codes(tmp_path) == ["unreadable"]
