@@ -113,7 +113,8 @@ def added_rows(desired: DesiredAccount, live: LiveAccount, rules: Rules) -> tupl
     """The rows that a plan would create, for which eligible products must be read first; none on a closed account."""
     if live.status is AccountStatus.CLOSED:
         return ()
-    return tuple(row.key for row in _rows(desired, live, rules, []) if row.adds)
+    absent = (row for firm in desired.execution_firms for row in firm.rows if row.key not in live.rows)
+    return tuple(sorted(row.key for row in absent if _row(row, live, rules, []) is not None))
 
 
 # --- status and suspension ---
@@ -186,6 +187,8 @@ def _tombstone(key: RowKey, source: Source) -> DesiredRow:
 
 def _row(row: DesiredRow, live: LiveAccount, rules: Rules, findings: list[Finding]) -> RowChange | None:
     current = live.rows.get(row.key)
+    if current is not None and current.legs == row.legs and not row.unset:
+        return None  # all four legs are as wished, which is how nearly every row of a book is
     before = NO_ROW if current is None else current.legs
     wishes: tuple[Amount | None, ...] = NO_ROW if row.unset else row.legs
     for ref, wish, found in zip(LEGS, wishes, before, strict=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Final
 
-from amsctl.model import Amount, FourAmounts, LiveAccount
+from amsctl.model import Amount, FourAmounts, LiveAccount, Special
 
 
 def canonical(value: object) -> bytes:
@@ -28,7 +29,11 @@ def sha256(value: object) -> str:
 
 def amount_json(amount: Amount) -> int | str:
     """An amount as the plan writes it: a whole number, ``"unlimited"`` or ``"unset"``."""
-    return amount if isinstance(amount, int) else amount.value
+    return amount if isinstance(amount, int) else _WORDS[amount]
+
+
+_WORDS: Final = {word: word.value for word in Special}
+"""``Enum.value`` is a slow call, and a book has millions of legs."""
 
 
 def legs_json(legs: FourAmounts) -> list[int | str]:
@@ -41,12 +46,12 @@ def fingerprint(live: LiveAccount) -> str:
 
     Usage, display names and rows of four unlimited legs are no configuration: they come and go during the day (AMS §3.3) and leave it as it is.
     """
-    rows = sorted((key.execution_firm, key.product, *legs_json(row.legs)) for key, row in live.rows.items())
+    rows = [[*key, *legs_json(live.rows[key].legs)] for key in sorted(live.rows)]
     state = {
         "clearing_firm": live.key.firm,
         "account": live.key.number,
         "status": live.status.value,
         "execution_firms": {firm: live.execution_firms[firm] for firm in sorted(live.execution_firms)},
-        "rows": [list(row) for row in rows],
+        "rows": rows,
     }
     return sha256(state)
