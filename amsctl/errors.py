@@ -55,8 +55,12 @@ class AmsctlError(Exception):
     def place(self, where: str) -> None:
         """Say where, if nobody nearer to the cause has."""
         if self.where is None:
-            self.where = where
-            self.args = (compose(self.what, where=where, expected=self.expected, found=self.found, hint=self.hint),)
+            self.move(where)
+
+    def move(self, where: str) -> None:
+        """Say where, in the words of somebody who knows better."""
+        self.where = where
+        self.args = (compose(self.what, where=where, expected=self.expected, found=self.found, hint=self.hint),)
 
 
 class ManifestErrors(AmsctlError):

@@ -106,7 +106,8 @@ async def call_the_roll(desired: Desired, reader: Reader) -> Roll:
         try:
             firms[text] = await reader.resolve(text)
         except AmsError as problem:
-            problem.place(str(source))
+            if problem.where == text:  # it is about this firm, and so about the manifest that names it
+                problem.move(f"{text} at {source}")
             raise
     _refuse_doubles(desired, firms)
     numbers: dict[str, list[str]] = {}

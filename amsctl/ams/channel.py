@@ -75,7 +75,11 @@ def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> J
     if failure is not None:
         said = conceal(f"{failure.error_type}: {failure.text}" if failure.text else failure.error_type)[:_SHOWN]
         raise AmsRefused(
-            f"the AMS refused (HTTP {status}): {said}", http_status=status, error_type=conceal(failure.error_type), where=where
+            f"the AMS refused (HTTP {status}): {said}",
+            http_status=status,
+            error_type=conceal(failure.error_type),
+            where=where,
+            hint=_status_hint(status),
         )
     if 200 <= status < 300 and body is not None:
         return body
