@@ -50,4 +50,5 @@ def pos_of(node: Node) -> int:
 
 def source(file: str, pos: int) -> Source:
     """A packed position as a place in ``file``."""
-    return Source(file, pos >> _COLUMN_BITS, pos & _COLUMN_MASK)
+    # As Source(…), without the Python function between: a book has a place for each of its legs.
+    return tuple.__new__(Source, (file, pos >> _COLUMN_BITS, pos & _COLUMN_MASK))

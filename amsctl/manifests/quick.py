@@ -18,7 +18,10 @@ _ADDRESS: Final = "https?://[A-Za-z0-9._/:-]{0,199}[A-Za-z0-9/_-]"
 _LINE: Final = re.compile(f"( *)({_WORD}|{_QUOTED}):(?: +(?:({_WORD}|{_ADDRESS})|({_QUOTED})|([{{[].*[}}\\]])))? *(?: #.*)?").fullmatch
 _IGNORED: Final = re.compile(" *(?:#.*)?").fullmatch
 _MARKER: Final = re.compile("--- *").fullmatch
-_PAIR: Final = re.compile(f"\\{{({_WORD}): +({_WORD}), +({_WORD}): +({_WORD})\\}}").fullmatch
+_INNER: Final = f"\\{{({_WORD}): +({_WORD}), +({_WORD}): +({_WORD})\\}}"
+_PAIR: Final = re.compile(_INNER).fullmatch
+_PAIRS: Final = re.compile(f"\\{{({_WORD}): +{_INNER}, +({_WORD}): +{_INNER}\\}}").fullmatch
+"""A row as most books write it, ``{ef: {long: 1, short: 2}, cmf: {long: 3, short: 4}}``; what it does not match goes the general way."""
 _TOKEN: Final = re.compile(f" *(?:({_WORD}|{_QUOTED})(:(?= ))?|([{{}}\\[\\],]))").match
 _DEEPEST: Final = 16
 
@@ -43,6 +46,8 @@ def _documents(text: str) -> list[Node]:  # noqa: C901 - one loop over the lines
     indent, container = -1, Map(0)
     waiting: tuple[str, int] | None = None
     for number, line in enumerate(text.split("\n"), 1):
+        if not line:
+            continue
         found = _LINE(line)
         if found is None:
             if _IGNORED(line):
@@ -94,18 +99,33 @@ def _documents(text: str) -> list[Node]:  # noqa: C901 - one loop over the lines
 
 def _flow(text: str, pos: int) -> Node:
     """A mapping or sequence in brackets that fills ``text``, which begins at ``pos``."""
+    pairs = _PAIRS(text)
+    if pairs is not None:
+        node = Map(pos)
+        node.entries = {pairs[1]: (pos + 1, _pair(pairs, 2, pos)), pairs[6]: (pos + pairs.start(6), _pair(pairs, 7, pos))}
+        if len(node.entries) < 2:
+            raise _Beyond
+        return node
     pair = _PAIR(text)
     if pair is not None:
-        first, one, second, two = pair.groups()
-        if first == second:
-            raise _Beyond
-        node = Map(pos)
-        node.entries = {first: (pos + 1, (one, True, pos + pair.start(2))), second: (pos + pair.start(3), (two, True, pos + pair.start(4)))}
-        return node
+        return _pair(pair, 1, pos)
     node_, end = _group(text, 0, pos, 0)
     if end != len(text):
         raise _Beyond
     return node_
+
+
+def _pair(found: re.Match[str], number: int, pos: int) -> Map:
+    """The mapping of two words whose first key is group ``number``."""
+    key = found.start(number)
+    node = Map(pos + key - 1)
+    node.entries = {
+        found[number]: (pos + key, (found[number + 1], True, pos + found.start(number + 1))),
+        found[number + 2]: (pos + found.start(number + 2), (found[number + 3], True, pos + found.start(number + 3))),
+    }
+    if len(node.entries) < 2:
+        raise _Beyond
+    return node
 
 
 def _group(text: str, at: int, pos: int, depth: int) -> tuple[Node, int]:  # noqa: C901 - one loop over the tokens, for speed

@@ -20,7 +20,7 @@ from amsctl.model import (
     Undeclared,
 )
 
-PlainRow: TypeAlias = tuple[str, int, bool, tuple[int | None, ...], tuple[int, ...]]
+PlainRow: TypeAlias = tuple[str, int, bool, tuple[int | None, ...], tuple[int, int, int, int]]
 """As ``compile.Row``, without the names."""
 
 
@@ -66,12 +66,17 @@ def _execution_firm(record: Any, file: str, profiles: Mapping[str, ProfileRows])
 
 
 def _row(id_: str, row: PlainRow, file: str) -> DesiredRow:
-    product, pos, unset, legs, places = row
+    product, pos, unset, legs, (first, second, third, fourth) = row
     return DesiredRow(
         execution_firm=id_,
         product=product,
         legs=_wishes(legs),
-        sources=tuple(source(file, place) if place else None for place in places),  # type: ignore[arg-type]
+        sources=(
+            source(file, first) if first else None,
+            source(file, second) if second else None,
+            source(file, third) if third else None,
+            source(file, fourth) if fourth else None,
+        ),
         source=source(file, pos),
         unset=unset,
     )
