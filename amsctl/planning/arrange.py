@@ -171,13 +171,16 @@ def _any_tightens(row: RowChange) -> bool:
 
 
 def _body_row(write: _Write, rules: Rules, *, delete: bool) -> bodies.JsonObject:
-    """The row whole; a deleted one names its live values. A side that this write leaves alone goes back exactly as it came."""
+    """The row whole; a deleted one names its live values. A side that stands as it was read goes back exactly as it came: not one that an earlier
+    write of the same row has moved, which would be moved back.
+    """
     row = write.row
+    legs = row.before if delete else write.legs
     echo: dict[Owner, object] = {}
     if row.live is not None and row.live.wire is not None:
-        moved = {ref.owner for ref in write.carries}
-        echo = {owner: raw for owner, raw in zip(Owner, row.live.wire, strict=True) if raw is not None and (delete or owner not in moved)}
-    return bodies.limit_row(row.key, row.before if delete else write.legs, unlimited_as=rules.unlimited_as, echo=echo)
+        moved = {ref.owner for ref, old, new in zip(LEGS, row.before, legs, strict=True) if old != new}
+        echo = {owner: raw for owner, raw in zip(Owner, row.live.wire, strict=True) if raw is not None and owner not in moved}
+    return bodies.limit_row(row.key, legs, unlimited_as=rules.unlimited_as, echo=echo)
 
 
 # --- the whole ---

@@ -35,7 +35,8 @@ class Account:
         for (firm, product), legs in self.rows.items():
             if any(leg is not None for leg in legs):
                 amounts: FourAmounts = tuple(UNLIMITED if leg is None else leg for leg in legs)  # type: ignore[assignment]
-                rows[RowKey(firm, product)] = LiveRow(legs=amounts)
+                raw = ({"long": legs[0], "short": legs[1]}, {"long": legs[2], "short": legs[3]})
+                rows[RowKey(firm, product)] = LiveRow(legs=amounts, wire=raw if None in legs else None)
         return LiveAccount(
             key=AccountKey(self.firm, self.number),
             status=AccountStatus(self.status),
