@@ -53,7 +53,7 @@ docs: $(READY)
 	$(BIN)/python tools/generate_reference.py
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.books
 
 campaign: $(READY)
 	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0
