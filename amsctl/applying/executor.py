@@ -18,10 +18,11 @@ from amsctl.applying.ports import Clock, Reader, Recorder, Writer
 from amsctl.applying.report import Report, StepReport
 from amsctl.applying.state import AccountState, LimitsCall, call_of, check, compare, state_of
 from amsctl.errors import AmsctlError, AmsError, ExitCode, RecordingFailed
-from amsctl.model import AccountKey, Firm, Outcome
+from amsctl.model import AccountKey, Firm, Outcome, Phase
 from amsctl.planning.plan import Change, Observed, Plan, Step
 
 _GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.SKIPPED})
+_LETS_MORE_THROUGH: Final = frozenset({Phase.LOOSEN, Phase.RELEASE})
 
 
 class Stop:
@@ -207,6 +208,8 @@ class _Account:
         self.state = state
         self.limits_are_fresh = True
         self.ended: str | None = None
+        self.unproven: str | None = None
+        """The first step that did not verify: nothing loosens after it."""
         self.proven = True
         """Whether the whole account was read since the last write to it."""
 
@@ -215,8 +218,10 @@ class _Account:
             obstacle = self._obstacle(step) or await self._stale_limits(step)
             if obstacle is not None:
                 self.run.block([step], obstacle)
-                continue
-            await self._step(step, last=number == len(self.job.steps) - 1)
+            else:
+                await self._step(step, last=number == len(self.job.steps) - 1)
+            if self.unproven is None and self.run.outcomes[step.id].outcome not in _GOOD:
+                self.unproven = step.id
         if not self.proven:
             await self._final_read()
 
@@ -232,12 +237,16 @@ class _Account:
             self.run.moved(str(item) for item in moved)
 
     def _obstacle(self, step: Step) -> str | None:
-        """Why a step may not be sent: the account is over, the run stops, or a step that must come first did not verify."""
+        """Why a step may not be sent: the account is over, the run stops, or a step that must come first did not verify.
+
+        Nothing of an account loosens after anything in it failed to verify, whether or not the plan made the one wait for the other.
+        """
         if self.ended is not None:
             return self.ended
         if self.run.means.stop.reason is not None:
             return self.run.means.stop.reason
-        for earlier in step.after:
+        unproven = (self.unproven,) if self.unproven is not None and step.phase in _LETS_MORE_THROUGH else ()
+        for earlier in (*step.after, *unproven):
             report = self.run.outcomes.get(earlier)
             if report is None or report.outcome not in _GOOD:
                 return f"step {earlier} must be verified first and is {'missing' if report is None else report.outcome.value}"
