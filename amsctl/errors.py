@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from amsctl.diagnostics import Diagnostic, compose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class ExitCode(IntEnum):
@@ -60,7 +60,18 @@ class AmsctlError(Exception):
     def move(self, where: str) -> None:
         """Say where, in the words of somebody who knows better."""
         self.where = where
-        self.args = (compose(self.what, where=where, expected=self.expected, found=self.found, hint=self.hint),)
+        self._recompose()
+
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """Every text of the message, changed (to mask what must not be shown)."""
+        self.what = change(self.what)
+        for name in ("where", "expected", "found", "hint"):
+            text = getattr(self, name)
+            setattr(self, name, None if text is None else change(text))
+        self._recompose()
+
+    def _recompose(self) -> None:
+        self.args = (compose(self.what, where=self.where, expected=self.expected, found=self.found, hint=self.hint),)
 
 
 class ManifestErrors(AmsctlError):

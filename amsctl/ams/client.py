@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
 from amsctl.ams.channel import JsonObject, Opened, Statistics, opened
@@ -56,7 +56,9 @@ class Reader:
         """The clearing firms that this API ID may use for ICC, sorted by name. Asked for once."""
         async with self._firms_lock:
             if self._firms is None:
-                self._firms = answers.firms(await self._get(paths.FIRMS, {}, where="myFirms"))
+                body = await self._get(paths.FIRMS, {}, where="myFirms")
+                with self._concealing():
+                    self._firms = answers.firms(body)
             return self._firms
 
     async def resolve(self, firm_text: str) -> Firm:
@@ -160,8 +162,9 @@ class Reader:
         def decode(body: JsonObject) -> tuple[tuple[tuple[tuple[str, str], None], ...], int]:
             entries = answers.eligible_products(body, firm=firm, number=number)
             names.update(name for name, _ in entries)
-            rows = tuple(((name, product), None) for name, products in entries for product in products)
-            return rows, max(len(rows), len(entries))
+            listed = [(name, product) for name, products in entries for product in products]
+            # A product named twice in one answer is eligible all the same; twice over several pages means that pages moved, and is refused.
+            return tuple((key, None) for key in dict.fromkeys(listed)), max(len(listed), len(entries))
 
         path = paths.eligible_products(firm.name, number)
         # Whether ``limit`` counts products or execution firms here is not published, so pages need not be evenly filled.
@@ -188,8 +191,18 @@ class Reader:
         self, path: str, paging: Paging, offset: int, decode: Decode[K, V], where: str, query: Mapping[str, str] | None = None
     ) -> Page[K, V]:
         body = await self._get(path, {**(query or {}), **paging.query(offset)}, where=where)
-        rows, size = decode(body)
-        return Page(rows=rows, marks=answers.page_marks(body, where), size=size)
+        with self._concealing():
+            rows, size = decode(body)
+            return Page(rows=rows, marks=answers.page_marks(body, where), size=size)
+
+    @contextmanager
+    def _concealing(self) -> Iterator[None]:
+        """Whatever cannot be used of an answer is quoted without our secrets: a server may repeat what it was sent."""
+        try:
+            yield
+        except AmsError as problem:
+            problem.rewrite(self._shared.credential.conceal)
+            raise
 
     async def _whole(
         self,

@@ -113,7 +113,7 @@ def accounts(body: JsonObject, *, firm: Firm, where: str) -> tuple[tuple[str, Ac
 
 
 def _account(entry: JsonObject, firm: Firm, where: str) -> tuple[str, AccountEntry]:
-    number = _text(entry.get("accountNumber"), "accountNumber", where)
+    number = _account_number(entry, where)
     where = f"{firm.name}/{number}"
     _same_request(entry, firm=firm, number=number, where=where)
     word = entry.get("status")
@@ -139,8 +139,7 @@ def _listed_firm(item: object, where: str) -> str:
 def account_status_answer(body: JsonObject, *, where: str) -> Mapping[str, str]:
     """What a status POST says per account number, as written (``Successful``); IncompleteRead when a number comes twice."""
     pairs = (
-        (_text(entry.get("accountNumber"), "accountNumber", where), _text(entry.get("status"), "status", where))
-        for entry in _objects(body, "clearingAccounts", where)
+        (_account_number(entry, where), _text(entry.get("status"), "status", where)) for entry in _objects(body, "clearingAccounts", where)
     )
     return unique(pairs, where=where)
 
@@ -316,6 +315,14 @@ def _items(value: object, name: str, where: str) -> list[object]:
     if not isinstance(value, list):
         raise _odd(name, where, "a list", value)
     return value
+
+
+def _account_number(entry: JsonObject, where: str) -> str:
+    """The number exactly as it stands: blanks around it are part of it, since older accounts break CME's naming rule (AMS §3.9)."""
+    value = entry.get("accountNumber")
+    if type(value) is str and value and value.isprintable():
+        return value
+    raise _odd("accountNumber", where, "a text", value)
 
 
 def _text(value: object, name: str, where: str) -> str:

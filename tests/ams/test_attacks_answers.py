@@ -1,0 +1,73 @@
+"""Answers that are odd in ways that must not matter, or that repeat what they must not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from amsctl.ams.client import open_reader
+from amsctl.config import Auth, AuthType, Secret
+from amsctl.errors import AmsMalformed, IncompleteRead
+from amsctl.model import Firm
+from tests.ams.doubles import JumpingClock, answer, environment, requests, run, wire
+
+FIRM = Firm(name="GREENTEA", clearing_id="780")
+SECRET = "kX9-hidden/word"
+
+
+def asked(body: dict[str, Any] | list[dict[str, Any]], act: Any) -> Any:
+    """What ``act`` makes of a server that answers the bodies in turn, the last one for ever."""
+    bodies = body if isinstance(body, list) else [body]
+
+    async def within() -> Any:
+        left = list(bodies)
+        async with wire(lambda _: answer(json.dumps(left.pop(0) if len(left) > 1 else left[0]))) as served:
+            auth = Auth(type=AuthType.BASIC, client_id="API_T", client_secret=Secret(SECRET))
+            async with open_reader(environment(served.url, auth=auth), requests(), clock=JumpingClock()) as reader:
+                return await act(reader)
+
+    return run(within())
+
+
+PRODUCTS = {"executionFirm": "3N1", "productList": [{"product": "CJ.FUT.NYMEX"}, {"product": "CJ.FUT.NYMEX"}, {"product": "GLB.FUT.CME"}]}
+
+
+def test_a_product_named_twice_in_one_answer_is_eligible_once() -> None:
+    """A set cannot be misread for a doubled entry; the plan must not stop at it."""
+    body = {"products": [PRODUCTS, PRODUCTS], "limit": 50, "offset": 1, "availableOffsets": 1}
+    found = asked(body, lambda reader: reader.eligible_products(FIRM, "A"))
+    assert found == {"3N1": frozenset({"CJ.FUT.NYMEX", "GLB.FUT.CME"})}
+
+
+def test_a_product_that_comes_on_two_pages_is_still_refused() -> None:
+    pages = [{"products": [PRODUCTS], "limit": 50, "offset": offset, "availableOffsets": 2} for offset in (1, 2)] * 3
+    with pytest.raises(IncompleteRead, match="nothing new"):
+        asked(pages, lambda reader: reader.eligible_products(FIRM, "A"))
+
+
+@pytest.mark.parametrize("number", [" A", "A ", " "])
+def test_blanks_around_an_account_number_belong_to_it(number: str) -> None:
+    """A manifest may name such an account (older ones exist), and one of them must not stop the reading of all others."""
+    entries = [{"accountNumber": each, "status": "Active", "executionFirms": []} for each in (number, "A")]
+    found = asked({"clearingAccounts": entries, "counts": 2}, lambda reader: reader.statuses(FIRM, ["A", number, "B"]))
+    assert set(found) == {number, "A"}
+
+
+@pytest.mark.parametrize(
+    ("body", "act"),
+    [
+        ({"entitlements": [{"service": "ICC", "clearingFirms": [{"firmName": f" {SECRET}", "clearingId": "1"}]}]}, lambda r: r.firms()),
+        ({"clearingAccounts": [{"accountNumber": "A", "status": SECRET}]}, lambda r: r.statuses(FIRM, ["A"])),
+        ({"limits": [{"product": "CJ.FUT.NYMEX", "efId": "3N1", "efLimits": {"long": SECRET}}]}, lambda r: r.limits(FIRM, "A")),
+        ({"executionFirms": [{"efId": SECRET, "suspended": "?"}]}, lambda r: r.suspensions(FIRM, "A")),
+    ],
+    ids=["firm", "status", "limit", "efStatus"],
+)
+def test_a_secret_that_an_unusable_answer_repeats_is_masked(body: dict[str, Any], act: Any) -> None:
+    with pytest.raises(AmsMalformed) as caught:
+        asked(body, act)
+    problem = caught.value
+    assert SECRET not in f"{problem} {problem.args} {problem.what} {problem.where} {problem.found}"
+    assert "•••" in str(problem)
