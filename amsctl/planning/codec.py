@@ -174,7 +174,7 @@ def decode(value: object) -> Plan:
     )
     tool.done()
     reader.done()
-    actual = digest_of(plan)
+    actual = _digest_read(plan)
     if actual != digest:
         raise PlanFileError(
             "the plan was changed after it was written",
@@ -184,6 +184,17 @@ def decode(value: object) -> Plan:
             hint="make the plan again with amsctl plan -o",
         )
     return plan
+
+
+def _digest_read(plan: Plan) -> str:
+    """The digest of what a file held, which need not be anything that ``encode`` writes: half a character, or a body of a thousand levels."""
+    try:
+        return digest_of(plan)
+    except (UnicodeEncodeError, RecursionError):
+        raise PlanFileError(
+            "the plan file holds what no plan holds (half a character, or a value nested too deeply)",
+            hint="make the plan again with amsctl plan -o",
+        ) from None
 
 
 class _Reader:
