@@ -55,16 +55,17 @@ def make_plan(session: Session, selection: Selection) -> Plan:
 
 def plan_text_lines(plan: Plan) -> Iterator[str]:
     """The plan as JSON text, piece by piece: one item of each list a line, so that a diff of two plans reads well. Pure ASCII."""
-    from amsctl.planning.codec import encode
+    from amsctl.planning.codec import encode_members
 
     separator = "{"
-    for name, value in encode(plan).items():
+    for name, value in encode_members(plan).items():
         yield f'{separator}\n"{name}": '
-        if isinstance(value, list) and value:
-            yield "[\n" + json_line(value[0])
-            for item in value[1:]:
-                yield ",\n" + json_line(item)
-            yield "\n]"
+        if isinstance(value, Iterator):
+            opening = "["
+            for item in value:
+                yield f"{opening}\n{json_line(item)}"
+                opening = ","
+            yield "\n]" if opening == "," else "[]"
         else:
             yield json_line(value)
         separator = ","

@@ -5,7 +5,7 @@ Decoding is strict: a missing, unknown or ill-typed member, another format, or a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final, TypeVar, cast
@@ -13,7 +13,7 @@ from typing import Final, TypeVar, cast
 from amsctl.diagnostics import Severity, Source
 from amsctl.errors import PlanFileError
 from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
-from amsctl.planning.fingerprint import amount_json, sha256
+from amsctl.planning.fingerprint import amount_json, sha256_of_members
 from amsctl.planning.plan import (
     PLAN_FORMAT,
     Change,
@@ -40,27 +40,36 @@ _E = TypeVar("_E", bound=StrEnum)
 
 def encode(plan: Plan) -> dict[str, object]:
     """The plan as one JSON object, members in reading order."""
-    return {"format": PLAN_FORMAT, "digest": plan.digest, **_rest(plan)}
+    return {name: list(value) if isinstance(value, Iterator) else value for name, value in encode_members(plan).items()}
 
 
-def _rest(plan: Plan) -> dict[str, object]:
+def encode_members(plan: Plan) -> dict[str, object]:
+    """The same with each list as an iterator over its items as JSON, to be walked once: a long plan is never in memory a second time."""
     return {
+        "format": PLAN_FORMAT,
+        "digest": plan.digest,
         "created_at": plan.created_at,
         "expires_at": plan.expires_at,
         "tool": {"name": TOOL, "version": plan.tool_version},
         "target": _target(plan.target),
         "source": _origin(plan.origin),
         "summary": {name: getattr(plan.summary, name) for name in Summary.__slots__},
-        "changes": [encode_change(change) for change in plan.changes],
-        "steps": [encode_step(step) for step in plan.steps],
-        "observed": [{name: getattr(item, name) for name in Observed.__slots__} for item in plan.observed],
-        "findings": [encode_finding(finding) for finding in plan.findings],
+        "changes": map(encode_change, plan.changes),
+        "steps": map(encode_step, plan.steps),
+        "observed": map(_observed, plan.observed),
+        "findings": map(encode_finding, plan.findings),
     }
+
+
+def _observed(item: Observed) -> dict[str, object]:
+    return {name: getattr(item, name) for name in Observed.__slots__}
 
 
 def digest_of(plan: Plan) -> str:
     """``sha256:…`` over everything but the digest itself, in canonical JSON (RFC 8785)."""
-    return "sha256:" + sha256({"format": PLAN_FORMAT, **_rest(plan)})
+    members = encode_members(plan)
+    del members["digest"]
+    return "sha256:" + sha256_of_members(members)
 
 
 def sealed(plan: Plan) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from amsctl.model import Amount, FourAmounts, LiveAccount, Special
@@ -25,6 +26,26 @@ def _refuse(value: object) -> object:
 def sha256(value: object) -> str:
     """Hexadecimal SHA-256 over the canonical form."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def sha256_of_members(members: Mapping[str, object]) -> str:
+    """As :func:`sha256` of an object of these members, where a list may be an iterator, whose items are never in memory together."""
+    digest = hashlib.sha256()
+    before = b"{"
+    for name in sorted(members):
+        value = members[name]
+        digest.update(before + canonical(name) + b":")
+        before = b","
+        if not isinstance(value, Iterator):
+            digest.update(canonical(value))
+            continue
+        opening = b"["
+        for item in value:
+            digest.update(opening + canonical(item))
+            opening = b","
+        digest.update(b"]" if opening == b"," else b"[]")
+    digest.update(b"}" if before == b"," else b"{}")
+    return digest.hexdigest()
 
 
 def amount_json(amount: Amount) -> int | str:
