@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def read_live(manifests: Manifests, environment: str | None = None, *, environ: 
                 pass
         return Live(environment=chosen, accounts=accounts, eligible=eligible)
 
-    return asyncio.run(read())
+    return flow.run(read())
 
 
 def plan(manifests: Manifests, live: Live) -> Plan:
@@ -124,4 +123,4 @@ def apply(plan: Plan, manifests: Manifests, *, environ: Mapping[str, str] | None
     flow.check_age(plan, SystemClock())
     flow.check_target(plan, project, environment)
     flow.check_manifests(plan, flow.manifests_hash(manifests.desired))
-    return asyncio.run(flow.carry_out(plan, project, environment))
+    return flow.run(flow.carry_out(plan, project, environment))

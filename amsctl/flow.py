@@ -6,7 +6,7 @@ The command line and the public interface both come through here; there is no se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -15,9 +15,10 @@ from amsctl.applying.executor import Means, Stop, execute, first_of, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.config import Environment, Project
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.errors import AmsError, ManifestErrors, Refused, Stale
+from amsctl.errors import AmsError, ManifestErrors, PlanFileError, Refused, Stale
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
+from amsctl.planning.consistency import contradiction
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Git, Origin, Plan, Selection, Target
 from amsctl.version import version
@@ -76,6 +77,21 @@ def target_of(project: Project, environment: Environment) -> Target:
         unset_means=project.unset_means.value,
         protected=environment.protected,
     )
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """What ``work`` gives, run to its end on an event loop of its own; whatever it raises.
+
+    The result goes round the task: when ``asyncio.run`` puts the signals back, CPython formats its task into the text of an error that nobody sees, and
+    with it a whole plan.
+    """
+    results: list[T] = []
+
+    async def keep() -> None:
+        results.append(await work)
+
+    asyncio.run(keep())
+    return results[0]
 
 
 # --- reading ---
@@ -299,6 +315,17 @@ def check_findings(plan: Plan) -> None:
         )
 
 
+def check_consistency(plan: Plan) -> None:
+    """PlanFileError when a part of the plan that a reviewer reads does not follow from the rest: amsctl did not write it."""
+    wrong = contradiction(plan)
+    if wrong is not None:
+        raise PlanFileError(
+            "the plan contradicts itself: this part does not follow from the rest",
+            where=wrong,
+            hint="make the plan again with amsctl plan -o",
+        )
+
+
 async def carry_out(
     plan: Plan,
     project: Project,
@@ -310,6 +337,7 @@ async def carry_out(
 ) -> Report:
     """Carry out a plan that was checked and agreed to, and report on every step of it."""
     check_findings(plan)
+    check_consistency(plan)
     from amsctl.ams.clock import SystemClock
     from amsctl.ams.writer import open_writer
 

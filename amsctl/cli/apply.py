@@ -123,7 +123,7 @@ def _carry_out(session: Session, plan: Plan, events_path: str | None) -> Report:
             return await flow.carry_out(plan, session.project(), session.environment(), recorders=recorders, stop=stop, progress=progress)
 
     try:
-        return asyncio.run(run())
+        return flow.run(run())
     except asyncio.CancelledError:
         raise Interrupted(
             "stopped at once; calls under way may still take effect",

@@ -29,8 +29,6 @@ def selection_options(command: F) -> F:
 
 def make_plan(session: Session, selection: Selection) -> Plan:
     """A fresh plan against the chosen environment. Reads only."""
-    import asyncio
-
     from amsctl import flow
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
@@ -47,7 +45,7 @@ def make_plan(session: Session, selection: Selection) -> Plan:
             with session.console.progress("reading accounts", len(desired)) as progress:
                 return await flow.make_plan(wish, reader, clock=SystemClock(), progress=progress)
 
-    return asyncio.run(read_and_plan())
+    return flow.run(read_and_plan())
 
 
 # --- plan files ---
