@@ -1,0 +1,93 @@
+"""Whether a plan says the same in all its parts. Its digest proves that a file was not damaged, not who wrote it: whoever reviews a plan reads the
+summary, the directions and the phases, so these must follow from the changes and calls, and not stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import cast
+
+from amsctl.model import AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
+from amsctl.planning.plan import Change, ChangeKind, Plan, Step, Summary
+
+_ORDER = {phase: number for number, phase in enumerate(Phase)}
+
+
+def contradiction(plan: Plan) -> str | None:
+    """The first part of a plan that does not follow from the others (``changes[3].direction``); ``None`` for every plan that ``assemble`` made."""
+    return next(_contradictions(plan), None)
+
+
+def _contradictions(plan: Plan) -> Iterator[str]:
+    if plan.target.unset_means not in list(UnsetMeans):
+        yield "target.unset_means"
+        return
+    unset_means = UnsetMeans(plan.target.unset_means)
+    for number, change in enumerate(plan.changes):
+        if change.direction is not direction_as_told(change, unset_means):
+            yield f"changes[{number}].direction"
+    if plan.summary != summary_of(plan):
+        yield "summary"
+    yield from _calls(plan)
+
+
+def direction_as_told(change: Change, unset_means: UnsetMeans) -> Direction:
+    """The direction that before and after of a change give: suspending and deactivating tighten (contract of the plan format)."""
+    match change.kind:
+        case ChangeKind.LIMIT:
+            return direction_of(cast("Amount", change.before), cast("Amount", change.after), unset_means)
+        case ChangeKind.SUSPENSION:
+            return Direction.TIGHTEN if change.after is True else Direction.LOOSEN
+        case ChangeKind.STATUS:
+            return Direction.LOOSEN if change.after == AccountStatus.ACTIVE else Direction.TIGHTEN
+
+
+def summary_of(plan: Plan) -> Summary:
+    """The counts of what is in a plan."""
+    directions = Counter(change.direction for change in plan.changes)
+    return Summary(
+        accounts=len(plan.observed),
+        accounts_changed=len({change.account_key for change in plan.changes}),
+        changes=len(plan.changes),
+        tighten=directions[Direction.TIGHTEN],
+        loosen=directions[Direction.LOOSEN],
+        neutral=directions[Direction.NEUTRAL],
+        requests=len(plan.steps),
+    )
+
+
+def _calls(plan: Plan) -> Iterator[str]:
+    changes = {change.id: change for change in plan.changes}
+    if len(changes) != len(plan.changes) or len({step.id for step in plan.steps}) != len(plan.steps):
+        yield "ids"
+        return
+    carried = Counter(change for step in plan.steps for change in step.changes)
+    if carried.keys() != changes.keys() or any(times != 1 for times in carried.values()):
+        yield "steps: every change belongs to one step"
+        return
+    earlier: dict[AccountKey, list[Step]] = {}
+    for number, step in enumerate(plan.steps):
+        before = earlier.setdefault(step.account_key, [])
+        if not _in_its_phase(step, [changes[change] for change in step.changes], before):
+            yield f"steps[{number}].phase"
+        if step.after != _waits_for(step, before):
+            yield f"steps[{number}].after"
+        before.append(step)
+
+
+def _in_its_phase(step: Step, carried: list[Change], before: list[Step]) -> bool:
+    """Nothing that loosens is called tightening, and phases come in their order."""
+    if before and _ORDER[step.phase] < _ORDER[before[-1].phase]:
+        return False
+    return step.phase in {Phase.LOOSEN, Phase.RELEASE} or all(change.direction is not Direction.LOOSEN for change in carried)
+
+
+def _waits_for(step: Step, before: list[Step]) -> tuple[str, ...]:
+    match step.phase:
+        case Phase.LOOSEN:
+            return tuple(earlier.id for earlier in before if earlier.phase in {Phase.HALT, Phase.TIGHTEN})
+        case Phase.RELEASE:
+            return tuple(earlier.id for earlier in before if earlier.phase is not Phase.RELEASE)
+        case _:
+            return ()
