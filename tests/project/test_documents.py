@@ -34,6 +34,35 @@ def test_tours_run_and_print_what_they_show(name: str) -> None:
     assert run_tour.run_page(ROOT / name).splitlines() == before.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("README.md", ["short  567 → 600", ": 1 verified; exit code 0", "No changes", "Stale: ", "\n4\n", "yaml:14:34): expected"]),
+        (
+            "docs/tutorial.md",
+            [
+                "unknown key executionFirm",
+                "short  567 → 600",
+                "s4, loosen",
+                "120",
+                "80",
+                "Stale: ",
+                "\n4\n",
+                "2 steps: 2 verified",
+                "s1, halt  suspend",
+            ],
+        ),
+    ],
+)
+def test_tours_still_show_what_they_speak_of(name: str, wanted: list[str]) -> None:
+    """A page renewed by `--write` must still be the story that its text tells, in that order."""
+    shown = "".join(body for language, body in blocks(ROOT / name) if language == "console")
+    place = 0
+    for text in wanted:
+        place = shown.find(text, place)
+        assert place >= 0, f"{name} no longer shows {text!r} where its text speaks of it"
+
+
 def test_a_page_that_lies_is_found(tmp_path: Path) -> None:
     """The comparison of the tours can fail, by output as by exit code."""
     page = tmp_path / "page.md"
