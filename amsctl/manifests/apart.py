@@ -27,12 +27,13 @@ _START: Final = (
 
 
 def read_apart(files: Sequence[ManifestFile], count: int, *, projects: bool) -> Iterator[FileRead]:
-    """What each file holds, in the order of ``files``, read by ``count`` processes."""
+    """What each file holds, in the order of ``files``, read by ``count`` processes, of which this is one."""
     batches = [files[start : start + FILES_AT_ONCE] for start in range(0, len(files), FILES_AT_ONCE)]
-    readers = [_Reader(batches[number::count], projects) for number in range(min(count, len(batches)))]
+    readers = [_Reader(batches[number::count], projects) for number in range(1, min(count, len(batches)))]
     try:
         for number, batch in enumerate(batches):
-            found = readers[number % count].next()
+            turn = number % count
+            found = readers[turn - 1].next() if turn else None
             yield from found if found is not None else (read_file(file, projects=projects) for file in batch)
     finally:
         for reader in readers:

@@ -83,9 +83,9 @@ def test_a_lost_process_costs_nothing_but_time(files: list[ManifestFile], monkey
         return process
 
     monkeypatch.setattr(apart.subprocess, "Popen", noted)
-    reads = read_apart(files, 2, projects=False)
+    reads = read_apart(files, 3, projects=False)
     first = next(reads)
-    os.kill(started[1], signal.SIGKILL)
+    os.kill(started[0], signal.SIGKILL)
     assert opened([first, *reads]) == one_by_one(files)
 
 
@@ -120,7 +120,7 @@ def test_nothing_is_left_running(files: list[ManifestFile], monkeypatch: pytest.
         ended.append(process.pid)
 
     monkeypatch.setattr(apart._Reader, "end", noted)
-    reads = read_apart(files, 2, projects=False)
+    reads = read_apart(files, 3, projects=False)
     next(reads)
     reads.close()  # type: ignore[attr-defined]
     assert len(set(ended)) == 2
