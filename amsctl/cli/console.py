@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 from amsctl.views.escape import visible
 from amsctl.views.json_text import json_line, json_text
@@ -49,9 +49,9 @@ class Console:
         json_logs: bool = False,
         verbosity: int = 0,
     ) -> None:
-        self.stdout = stdout if stdout is not None else sys.stdout
-        self.stderr = stderr if stderr is not None else sys.stderr
-        self.stdin = stdin if stdin is not None else sys.stdin
+        self.stdout = stdout or sys.stdout or nobody("w")
+        self.stderr = stderr or sys.stderr or nobody("w")
+        self.stdin = stdin or sys.stdin or nobody("r")
         self.environ = os.environ if environ is None else environ
         self.color = color
         self.json_logs = json_logs
@@ -232,6 +232,11 @@ def now() -> str:
     """The time in UTC, ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
     instant = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(instant))}.{int(instant % 1 * 1000):03d}Z"
+
+
+def nobody(mode: Literal["r", "w"]) -> TextIO:
+    """What stands for a stream that the shell closed (``>&-``): nothing is read from it, and nobody sees what is written to it."""
+    return open(os.devnull, mode, encoding="utf-8")
 
 
 def is_terminal(stream: TextIO) -> bool:

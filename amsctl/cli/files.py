@@ -75,6 +75,8 @@ def _replace(target: str, content: Iterable[bytes], mode: int) -> None:
 def read_json(path: str) -> object:
     """The JSON value in a file (``-``: standard input). Strict: UTF-8, no member twice, no NaN, no fractions. Raises FileFailure or PlanFileError."""
     try:
+        if path == "-" and sys.stdin is None:
+            raise FileFailure("standard input is closed", where=path)
         if path == "-":
             content = sys.stdin.buffer.read(MAX_JSON_BYTES + 1)
         else:
