@@ -1,0 +1,29 @@
+"""``python -m benchmarks``: start-up, calls per account, the four books. ``--quick`` leaves out the large ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import books, calls, startup
+from benchmarks.measured import RESULTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Every measurement in turn; 1 when something starts slower than it may."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="one round on books of 1 and 100 accounts, five runs of each start: a minute or two"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    options = parser.parse_args(arguments)
+    kept = ["--results", str(options.results)]
+    ended = startup.main([*kept, *(["--runs", "5"] if options.quick else [])])
+    calls.main(kept)
+    books.main([*kept, *(["--accounts", "1,100", "--rounds", "1"] if options.quick else [])])
+    return ended
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
