@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, assert_never
 
 from amsctl.diagnostics import Source
 
@@ -148,6 +148,8 @@ def lets_through(amount: Amount, unset_means: UnsetMeans) -> int:
             return _EVERYTHING if unset_means is UnsetMeans.UNLIMITED else 0
         case int():
             return amount
+        case _:
+            assert_never(amount)
 
 
 def effective(ef: Amount, cmf: Amount, unset_means: UnsetMeans) -> Amount:

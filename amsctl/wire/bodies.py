@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from amsctl.config import UnlimitedAs
 from amsctl.model import LEGS, SERVICE, AccountKey, AccountStatus, Amount, FourAmounts, Leg, Owner, RowKey
@@ -68,3 +68,5 @@ def amount(value: Amount, unlimited_as: UnlimitedAs) -> object:
             return unlimited_as.value
         case UnlimitedAs.OMIT:
             return _OMITTED
+        case _:
+            assert_never(unlimited_as)

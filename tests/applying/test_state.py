@@ -130,7 +130,18 @@ def test_an_unchanged_account_is_fresh_and_every_kind_of_move_is_not() -> None:
     assert stale(made.observed[0], made.steps, changes, replace(fresh, status=AccountStatus.CLOSED)) != ()
     gone = stale(made.observed[0], made.steps, changes, replace(fresh, rows={}))
     assert f"{FIRM}/A/3N1/{CJ} ef.long: the plan saw 324, the AMS now has {UNSET.value}" in gone
+    without = stale(made.observed[0], made.steps, changes, replace(fresh, execution_firms={}))
+    assert f"{FIRM}/A/3N1: the plan saw not suspended, the AMS now has absent" in without
 
 
 def test_a_discrepancy_reads_as_a_sentence() -> None:
     assert str(Discrepancy("here", "1", "2")) == "here: expected 1, found 2"
+
+
+def test_a_row_that_appeared_since_is_told_as_unset_before() -> None:
+    here = world()
+    del here.accounts["A"].rows["3N1", CJ]
+    made = plan_of(here, {"A": wish()})
+    changes = {change.id: change for change in made.changes}
+    appeared = stale(made.observed[0], made.steps, changes, account().live())
+    assert f"{FIRM}/A/3N1/{CJ} ef.long: the plan saw unset, the AMS now has 324" in appeared
