@@ -21,7 +21,8 @@ from amsctl.manifests.nodes import Map, Node, Seq, pos_of
 from amsctl.resources import schema
 
 _NUMBER: Final = re.compile("-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?\\Z")
-_WHOLE: Final = re.compile("-?(?:0|[1-9][0-9]*)\\Z")
+_WHOLE: Final = re.compile("(?:0|-?[1-9][0-9]*)\\Z")
+"""``-0`` is none: it is refused like every other spelling of a number that is not its plain one."""
 
 
 class Text(str):

@@ -265,6 +265,8 @@ def _wrong_pattern(error: ValidationError, place: Place, findings: Findings) -> 
     """A value that is a name or an address and does not look like one."""
     key = place.key if place.key is not None else ""
     code, expected, hint = _PATTERNS.get(key, ("name", "1 to 64 printable ASCII characters, not blank at either end", None))
+    if place.path[-2:] == ("ledger", "url"):
+        expected = "sqlite:///FILE or postgresql://HOST/NAME"
     what = f"{clip(key)} cannot be used" if key else "not a name"
     findings.add(code, what, place.pos, expected=expected, found=found(place), hint=hint)
 
