@@ -124,7 +124,7 @@ async def _send(step: Step, call: Call, state: AccountState, firm: Firm, writer:
         return Sent(
             reply=Reply.UNCLEAR if unclear else Reply.REFUSED,
             http_status=problem.http_status,
-            message=f"the AMS refused: {problem}",
+            message=str(problem),
             settles=unclear,
             credential_refreshed=problem.credential_refreshed,
         )
