@@ -29,15 +29,18 @@ def selection_options(command: F) -> F:
 
 def make_plan(session: Session, selection: Selection) -> Plan:
     """A fresh plan against the chosen environment. Reads only."""
-    from amsctl import flow
-    from amsctl.ams.client import open_reader
-    from amsctl.ams.clock import SystemClock
-    from amsctl.commit import commit_of
     from amsctl.manifests.load import load
 
     project, environment = session.project(), session.environment()
     desired = load(project, selection.paths, accounts=selection.accounts, labels=selection.labels)
     session.console.diagnostics(desired.warnings)
+
+    # Not before: what is wrong in the manifests is told without waiting for the client's libraries, and their memory is not taken while files are read.
+    from amsctl import flow
+    from amsctl.ams.client import open_reader
+    from amsctl.ams.clock import SystemClock
+    from amsctl.commit import commit_of
+
     wish = flow.Wish(project=project, environment=environment, desired=desired, selection=selection, git=commit_of(project.root))
 
     async def read_and_plan() -> Plan:
