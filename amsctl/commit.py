@@ -9,6 +9,7 @@ from typing import Final
 from amsctl.planning.plan import Git
 
 _GIT_SECONDS: Final = 10
+_NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
 
 
 def commit_of(directory: str) -> Git | None:
@@ -24,11 +25,14 @@ def commit_of(directory: str) -> Git | None:
 
 
 def _git(directory: str, *arguments: str) -> str | None:
-    """The output of a git command that writes nothing, or ``None`` when it fails."""
+    """The output of a git command that writes nothing, or ``None`` when it fails.
+
+    A repository's own configuration may name programs for git to run, which would inherit this process's secrets: none of them is run.
+    """
     environ = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603  fixed arguments, no shell
-            ["git", "-C", directory, *arguments],  # noqa: S607  git is found where the user's PATH has it
+            ["git", "-C", directory, *_NO_PROGRAMS, *arguments],  # noqa: S607  git is found where the user's PATH has it
             capture_output=True,
             env=environ,
             timeout=_GIT_SECONDS,
