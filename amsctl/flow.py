@@ -15,10 +15,10 @@ from amsctl.applying.executor import Means, Stop, execute, first_of, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.config import Environment, Project
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.errors import AmsError, ManifestErrors, PlanFileError, Refused, Stale
+from amsctl.errors import AmsError, ManifestErrors, Refused, Stale
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
-from amsctl.planning.consistency import contradiction
+from amsctl.planning.consistency import check_consistency
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Git, Origin, Plan, Selection, Target
 from amsctl.version import version
@@ -312,17 +312,6 @@ def check_findings(plan: Plan) -> None:
         others = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
         raise Refused(
             f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint="correct the manifests and plan again"
-        )
-
-
-def check_consistency(plan: Plan) -> None:
-    """PlanFileError when a part of the plan that a reviewer reads does not follow from the rest: amsctl did not write it."""
-    wrong = contradiction(plan)
-    if wrong is not None:
-        raise PlanFileError(
-            "the plan contradicts itself: this part does not follow from the rest",
-            where=wrong,
-            hint="make the plan again with amsctl plan -o",
         )
 
 

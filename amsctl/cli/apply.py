@@ -53,6 +53,7 @@ def command(
         )
     plan = _saved(session, file) if file is not None else _fresh(session, accounts, labels, auto_approve=auto_approve)
     report = _carry_out(session, plan, events_path)
+    session.console.wrote = any(step.attempts for step in report.steps)
     _show(session, plan, report, form)
     return report.exit_code
 

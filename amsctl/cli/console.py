@@ -57,6 +57,8 @@ class Console:
         self.json_logs = json_logs
         self.verbosity = verbosity
         self.failure: OSError | None = None
+        self.wrote = False
+        """The AMS was written to: an exit code then tells of that alone, since 1 would say that nothing was written."""
         self._reader_left = False
         self._line_open = False
         for stream in (self.stdout, self.stderr):

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None, *, console: Console | None = No
     code = run(argv, console)
     if console.failure is not None:
         console.error(f"the result could not be written to standard output: {console.failure.strerror}")
-        code = code or ExitCode.ERROR
+        code = code or (ExitCode.DONE if console.wrote else ExitCode.ERROR)
     return int(code)
 
 

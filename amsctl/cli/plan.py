@@ -7,7 +7,7 @@ import click
 from amsctl.cli.planning import make_plan, plan_text_lines, selection_options, write_plan
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
-from amsctl.errors import ExitCode
+from amsctl.errors import ExitCode, UsageError
 from amsctl.views.plan_text import plan_text
 
 EPILOG = """\
@@ -43,6 +43,8 @@ def command(
     """
     from amsctl.planning.plan import Selection
 
+    if out == "-":
+        raise UsageError("-o names a file", found="-", hint="--format json prints the plan to standard output")
     plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
     if out is not None:
         write_plan(plan, out)

@@ -43,6 +43,7 @@ def command(session: Session, file: str, form: str, plan_file: str | None, limit
 
 def _show_plan(session: Session, value: object, file: str, form: str, limit: int | None) -> None:
     from amsctl.planning.codec import decode, encode
+    from amsctl.planning.consistency import check_consistency
     from amsctl.planning.plan import PLAN_FORMAT
 
     if not isinstance(value, dict) or value.get("format") != PLAN_FORMAT:
@@ -54,6 +55,7 @@ def _show_plan(session: Session, value: object, file: str, form: str, limit: int
             found=repr(found)[:80] if found is not None else "no format at all",
         )
     plan = decode(value)
+    check_consistency(plan)
     if form == "json":
         session.console.result_json(encode(plan))
         return

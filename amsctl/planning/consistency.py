@@ -6,12 +6,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import cast
+from typing import assert_never, cast
 
+from amsctl.errors import PlanFileError
 from amsctl.model import AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
 from amsctl.planning.plan import Change, ChangeKind, Plan, Step, Summary
 
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
+
+
+def check_consistency(plan: Plan) -> None:
+    """PlanFileError when a part of the plan that a reviewer reads does not follow from the rest: amsctl did not write it."""
+    wrong = contradiction(plan)
+    if wrong is not None:
+        raise PlanFileError(
+            "the plan contradicts itself: this part does not follow from the rest",
+            where=wrong,
+            hint="make the plan again with amsctl plan -o",
+        )
 
 
 def contradiction(plan: Plan) -> str | None:
@@ -41,6 +53,8 @@ def direction_as_told(change: Change, unset_means: UnsetMeans) -> Direction:
             return Direction.TIGHTEN if change.after is True else Direction.LOOSEN
         case ChangeKind.STATUS:
             return Direction.LOOSEN if change.after == AccountStatus.ACTIVE else Direction.TIGHTEN
+        case _:
+            assert_never(change.kind)
 
 
 def summary_of(plan: Plan) -> Summary:

@@ -379,18 +379,29 @@ def _ineligible(live: LiveAccount, rows: tuple[RowChange, ...], eligible: Mappin
 def _implicit(
     live: LiveAccount, row: DesiredRow, wishes: tuple[Amount | None, ...], before: FourAmounts, after: FourAmounts, rules: Rules
 ) -> Iterator[Finding]:
-    """A row that is created where unset means blocked opens the legs that nobody wrote."""
+    """A row that is created where unset means blocked opens the legs that nobody wrote.
+
+    Where that lets orders through in a direction that no change of the plan speaks of, the plan is blocked: a reviewer would not see it.
+    """
     opened = [
-        f"{ref.owner}.{ref.leg}"
+        ref
         for ref, wish, old, new in zip(LEGS, wishes, before, after, strict=True)
         if (wish is None or ref.owner not in rules.ownership) and _moves(old, new, rules)
     ]
     if opened:
+        told = {ref.leg for ref, wish in zip(LEGS, wishes, strict=True) if wish is not None and ref.owner in rules.ownership}
+        unseen = any(
+            leg not in told
+            and direction_of(_effective(before, leg, rules), _effective(after, leg, rules), rules.unset_means) is Direction.LOOSEN
+            for leg in Leg
+        )
         yield Finding(
             code="implicit-unlimited",
-            severity=Severity.WARNING,
-            message=f"creating this row leaves {', '.join(opened)} without a limit where unset means blocked; write every leg",
+            severity=Severity.ERROR if unseen else Severity.WARNING,
+            message=f"creating this row leaves {', '.join(f'{ref.owner}.{ref.leg}' for ref in opened)} without a limit where unset means blocked; "
+            "write every leg",
             where=_address(live, row.execution_firm, row.product),
+            blocks=unseen,
         )
 
 

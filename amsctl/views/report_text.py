@@ -82,7 +82,9 @@ def _lines(report: Report, plan: Plan | None, look: Look) -> Iterator[str]:
     else:
         yield from _accounts(report, plan, look)
     yield from _meanings(report, look)
-    yield from wrap(_NEXT[report.exit_code], width=look.width, first="Next: ", indent="      ")
+    empty = not report.steps and report.exit_code is ExitCode.DONE
+    following = _NEXT[report.exit_code] if not empty else "The plan has no steps: nothing was sent, and nothing had to be."
+    yield from wrap(following, width=look.width, first="Next: ", indent="      ")
     paint = look.good if report.exit_code is ExitCode.DONE else look.danger
     yield paint(report_summary_words(report))
 

@@ -15,7 +15,10 @@ from amsctl.applying.report import encode_report
 from amsctl.cli.files import FileFailure, read_json, write_atomically
 from amsctl.errors import PlanFileError
 from amsctl.planning.codec import encode
+from amsctl.planning.plan import Plan
 from amsctl.views.json_text import json_text
+from tests.applying.test_executor import wish, world
+from tests.applying.world import plan_of
 from tests.cli.conftest import ACCOUNT, Run
 from tests.cli.schemas import assert_valid
 from tests.views.samples import bad_report, good_report, quiet_plan, rich_plan
@@ -180,23 +183,35 @@ def test_fmt_without_a_project(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    plan = rich_plan()
-    (tmp_path / "plan.json").write_text(json_text(encode(plan)))
+    (tmp_path / "plan.json").write_text(json_text(encode(real_plan())))
+    (tmp_path / "rich.json").write_text(json_text(encode(rich_plan())))
     (tmp_path / "other.json").write_text(json_text(encode(quiet_plan())))
-    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(plan))))
+    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(rich_plan()))))
     return tmp_path
+
+
+def real_plan() -> Plan:
+    """A plan that the planner made: all four phases."""
+    return plan_of(world(), {"A": wish()})
 
 
 def test_show_a_plan(run: Run, saved: Path) -> None:
     """Text as plan prints it, JSON as it was saved; the exit code is about showing, not about what is in it."""
     text = run("show", str(saved / "plan.json"))
     assert text.code == 0
-    assert text.out.splitlines()[-1].startswith("Plan: 13 changes in 3 accounts")
+    assert text.out.splitlines()[-1].startswith("Plan: 11 changes in 1 account: 5 loosen, 6 tighten")
     short = run("show", str(saved / "plan.json"), "--limit", "0")
     assert "▼ tightens" not in short.out
     document = json.loads(run("show", str(saved / "plan.json"), "--format", "json").out)
-    assert document == encode(rich_plan())
+    assert document == encode(real_plan())
     assert_valid("plan.v1", document)
+
+
+def test_show_refuses_a_plan_that_contradicts_itself(run: Run, saved: Path) -> None:
+    """What a reviewer reads must follow from the calls: a hand-made plan is not shown as if it could be trusted."""
+    ran = run("show", str(saved / "rich.json"))
+    assert (ran.code, ran.out) == (1, "")
+    assert "contradicts itself" in ran.err
 
 
 def test_show_a_report(run: Run, saved: Path) -> None:
@@ -204,7 +219,7 @@ def test_show_a_report(run: Run, saved: Path) -> None:
     alone = run("show", str(saved / "report.json"))
     assert alone.code == 0
     assert alone.out.splitlines()[-1].endswith("exit code 6.")
-    assert "Apply to new-release" in run("show", str(saved / "report.json"), "--plan", str(saved / "plan.json")).out
+    assert "Apply to new-release" in run("show", str(saved / "report.json"), "--plan", str(saved / "rich.json")).out
     document = json.loads(run("show", str(saved / "report.json"), "--format", "json").out)
     assert_valid("report.v1", document)
     assert_valid("report.v1", encode_report(good_report(rich_plan())))
@@ -263,7 +278,7 @@ def test_show_reads_standard_input(saved: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(root)},
         check=True,
     )
-    assert done.stdout.decode().splitlines()[-1].startswith("Plan: 13 changes")
+    assert done.stdout.decode().splitlines()[-1].startswith("Plan: 11 changes")
 
 
 # --- completion ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from amsctl.cli.console import Console
+from amsctl.cli.main import main
 from amsctl.resources import schema
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
@@ -348,3 +352,38 @@ def test_the_demo_runs_and_ends_with_no_changes(run: Run, tmp_path: Path) -> Non
     again = run("demo", "--keep", str(tmp_path / "limits"))
     assert again.code == 1
     assert "cannot be copied" in again.err
+
+
+def test_an_apply_whose_report_cannot_be_printed_still_tells_the_truth(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """1 would say that nothing was written; the exit code stays that of the apply. A plan that cannot be printed is an error."""
+
+    def printing_nowhere(*arguments: str) -> tuple[int, str]:
+        with open("/dev/full", "w") as full:
+            err = io.StringIO()
+            code = main(["-C", str(project), *arguments], console=Console(stdout=full, stderr=err, stdin=io.StringIO(), environ={}))
+            with contextlib.suppress(OSError):
+                full.close()
+        return code, err.getvalue()
+
+    write(project)
+    plan = saved(project, run)
+    code, said = printing_nowhere("plan")
+    assert (code, "could not be written to standard output" in said) == (1, True)
+    code, said = printing_nowhere("apply", str(plan))
+    assert (code, "could not be written to standard output" in said) == (0, True)
+    assert legs(sandbox)[:2] == (300, 600)
+
+
+def test_a_dash_is_no_plan_file(project: Path, run: Run) -> None:
+    write(project)
+    ran = run("-C", str(project), "plan", "-o", "-")
+    assert (ran.code, ran.out) == (64, "")
+    assert "--format json" in ran.err
+
+
+def test_a_plan_without_changes_is_applied_to_nothing(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project, "status: Active")
+    plan = saved(project, run)
+    ran = run("-C", str(project), "apply", str(plan))
+    assert (ran.code, posts(sandbox)) == (0, [])
+    assert "The plan has no steps" in ran.out

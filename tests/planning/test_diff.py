@@ -223,7 +223,7 @@ def test_where_unset_means_blocked_an_explicit_unlimited_leg_of_a_new_row_is_a_l
     ]
     assert [step.phase for step in part.steps] == [Phase.LOOSEN]
     (finding,) = part.findings
-    assert finding.code == "implicit-unlimited"
+    assert (finding.code, finding.severity, finding.blocks) == ("implicit-unlimited", Severity.WARNING, False)
     assert "cmf.long, cmf.short" in finding.message
 
 
@@ -231,7 +231,7 @@ def test_where_unset_means_blocked_a_row_that_opens_a_leg_nobody_wrote_waits_wit
     part = made(want(row(CJ, 0, None, 0, None)), live(), BLOCKED)
     assert {change.direction for change in part.changes} == {Direction.NEUTRAL}
     assert [step.phase for step in part.steps] == [Phase.LOOSEN]
-    assert [finding.code for finding in part.findings] == ["implicit-unlimited"]
+    assert [(finding.code, finding.severity, finding.blocks) for finding in part.findings] == [("implicit-unlimited", Severity.ERROR, True)]
 
 
 def test_status_and_suspension_halt_first_and_release_last() -> None:
