@@ -78,9 +78,16 @@ class Reader:
     async def statuses(self, firm: Firm, numbers: Collection[str]) -> Mapping[str, AccountEntry]:
         """Status, owner and segregation of the accounts named, by exact number; one that does not exist is missing from the map.
 
-        Pages through the listing or asks for each account, by what takes fewer calls.
+        Pages through the listing or asks for each account, by what takes fewer calls. AmsMalformed when one of those named has a status that nobody
+        knows; on any other account of the listing that is nobody's business.
         """
-        wanted = set(numbers)
+        found = await self._found(firm, set(numbers))
+        with self._concealing():
+            for entry in found.values():
+                entry.check(f"{firm.name}/{entry.number}")
+        return found
+
+    async def _found(self, firm: Firm, wanted: set[str]) -> dict[str, AccountEntry]:
         if len(wanted) <= FEW:
             return await self._each_status(firm, wanted)
         paging = self._paging()

@@ -153,7 +153,7 @@ def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _account_item(item: _Account) -> Item:
     entry = item.entry
-    return {**item.start, "status": entry.status.value, "owner": entry.owner, "execution_firms": sorted(entry.execution_firms)}
+    return {**item.start, "status": entry.status_shown, "owner": entry.owner, "execution_firms": sorted(entry.execution_firms)}
 
 
 async def _limits(reader: Reader, item: _Account) -> list[Item]:

@@ -41,13 +41,36 @@ class ErrorBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountEntry:
-    """One account of a listing. ``execution_firms`` are ids only: suspension is never read here (AMS §3.1)."""
+    """One account of a listing. ``execution_firms`` are ids only: suspension is never read here (AMS §3.1).
+
+    ``status_word`` is as it came. A word that nobody knows, on an account that nobody asks about, is nobody's business: it is judged by ``status``.
+    """
 
     number: str
-    status: AccountStatus
+    status_word: object
     owner: str | None = None
     seg_type: str | None = None
     execution_firms: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> AccountStatus:
+        """The status; AmsMalformed for a word that means none."""
+        return self.check(self.number)
+
+    def check(self, where: str) -> AccountStatus:
+        """The status; AmsMalformed that says where for a word that means none."""
+        word = self.status_word
+        status = STATUS_WORDS.get(word.strip().lower()) if isinstance(word, str) else None
+        if status is None:
+            raise _odd("the account's status", where, "Active, Inactive or Closed", word)
+        return status
+
+    @property
+    def status_shown(self) -> str:
+        """The status as a listing shows it: an unknown word as it came."""
+        word = self.status_word
+        known = STATUS_WORDS.get(word.strip().lower()) if isinstance(word, str) else None
+        return known.value if known is not None else str(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +139,9 @@ def _account(entry: JsonObject, firm: Firm, where: str) -> tuple[str, AccountEnt
     number = _account_number(entry, where)
     where = f"{firm.name}/{number}"
     _same_request(entry, firm=firm, number=number, where=where)
-    word = entry.get("status")
-    status = STATUS_WORDS.get(word.strip().lower()) if isinstance(word, str) else None
-    if status is None:
-        raise _odd("the account's status", where, "Active, Inactive or Closed", word)
     return number, AccountEntry(
         number=number,
-        status=status,
+        status_word=entry.get("status"),
         owner=_optional_text(entry.get("owner"), "owner", where),
         seg_type=_optional_text(entry.get("segType"), "segType", where),
         execution_firms=tuple(_listed_firm(item, where) for item in _items(entry.get("executionFirms") or [], "executionFirms", where)),

@@ -13,7 +13,7 @@ from amsctl.applying.executor import Means, Stop, execute
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.report import Report, StepReport
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, IncompleteRead
-from amsctl.model import AccountStatus, DesiredAccount, Firm, LiveAccount, LiveRow, RowKey
+from amsctl.model import DesiredAccount, Firm, LiveAccount, LiveRow, RowKey
 from amsctl.planning.arrange import arrange, assemble
 from amsctl.planning.diff import Rules, diff
 from amsctl.planning.plan import Origin, Plan, Step, Target
@@ -113,7 +113,7 @@ class World:
         for number in numbers:
             if number in self.accounts:
                 account = await self._read(number)
-                found[number] = AccountEntry(number=number, status=AccountStatus(account.status))
+                found[number] = AccountEntry(number=number, status_word=account.status)
         return found
 
     async def account(self, firm: Firm, number: str, *, status: AccountEntry | None = None) -> LiveAccount:
