@@ -312,9 +312,7 @@ def _same_request(body: JsonObject, *, firm: Firm, number: str | None, where: st
 
 def _execution_firm(entry: JsonObject, where: str) -> str:
     """The execution firm's id, whose key CME spells ``efId`` and ``efID``."""
-    if "efId" in entry and "efID" not in entry:
-        return _text(entry["efId"], "efId", where)
-    if len(spelled := [value for key, value in entry.items() if key.lower() == "efid"]) == 1:
+    if len(spelled := [value for key, value in entry.items() if len(key) == 4 and key.lower() == "efid"]) == 1:
         return _text(spelled[0], "efId", where)
     raise AmsMalformed("an entry does not name its execution firm", where=where, expected="one efId", found=f"{len(spelled)} of them")
 

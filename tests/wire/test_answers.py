@@ -415,3 +415,11 @@ def test_whatever_a_body_holds_the_outcome_is_a_value_or_a_typed_error(name: str
                 refused += 1
     assert tried > 35
     assert refused > tried // 4 or name == "error"
+
+
+@pytest.mark.parametrize("other", ["efID", "EFID", "efid"])
+def test_two_spellings_of_one_execution_firm_are_refused(other: str) -> None:
+    """Which of the two would be meant is not ours to choose."""
+    entry = {"efId": "3N1", other: "350", "suspended": "N"}
+    with pytest.raises(AmsMalformed, match="2 of them"):
+        answers.suspensions({"executionFirms": [entry]}, firm=FIRM, number="A")
