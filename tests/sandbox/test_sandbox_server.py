@@ -202,7 +202,8 @@ def test_every_request_is_logged_as_it_came(client: httpx.Client, sandbox: Sandb
     assert (third.path, third.status) == ("/rest/v2/nothing/%2F", 404)
     assert [entry.path for entry in sandbox.log.calls("POST", "Utilization")] == [f"/rest/v2{LIMITS}"]
     deadline = time.monotonic() + 10
-    while third.finished_seconds is None and time.monotonic() < deadline:  # an answer is with its caller a moment before it is logged as finished
+    # an answer is with its caller a moment before it is logged as finished
+    while third.finished_seconds is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert all(entry.finished_seconds and entry.finished_seconds >= entry.started_seconds for entry in (first, second, third))
     assert (len(sandbox.log), sandbox.log.total, sandbox.log.peak_in_flight) == (3, 3, 1)
