@@ -61,7 +61,7 @@ spec:
 """
 
 _PIPELINE: Final = """\
-# Every change is checked and planned on its pull request. Applying is left to a person until you decide otherwise.
+# Every change is checked on its pull request and planned once it is merged. Applying is left to a person until you decide otherwise.
 name: limits
 on:
   pull_request:
@@ -104,8 +104,11 @@ jobs:
 
 _IGNORE: Final = """\
 .amsctl/
+plan.json
 *.plan.json
+report.json
 *.report.json
+events.jsonl
 *.events.jsonl
 .env
 """
