@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Examples:
-  amsctl apply plan.json                         exactly what was reviewed, or nothing
+  amsctl apply plan.json        exactly what was reviewed, or nothing
   amsctl apply plan.json --format json --events events.jsonl
-  amsctl apply                                   plan, show, ask, apply
-  amsctl apply --auto-approve                    in a pipeline, on an unprotected environment
+  amsctl apply                  plan, show, ask, apply
+  amsctl apply --auto-approve   in a pipeline, on an unprotected environment
 """
 
 

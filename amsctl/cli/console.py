@@ -181,6 +181,11 @@ class Console:
             answer = self.stdin.readline()
         except (OSError, UnicodeDecodeError):
             return False
+        except KeyboardInterrupt:
+            self._write("\n")  # what is said next begins a line
+            raise
+        if not answer:
+            self._write("\n")
         return answer.strip() == accept
 
     def progress(self, what: str, total: int | None = None) -> Progress:

@@ -11,13 +11,13 @@ import click
 
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
-from amsctl.errors import AmsctlError
+from amsctl.errors import AmsctlError, ExitCode
 from amsctl.views.escape import visible
 
 EPILOG = """\
 Examples:
-  amsctl demo                                    everything in a temporary folder
-  amsctl demo --keep limits                      keep the limits repository in ./limits
+  amsctl demo                  everything in a temporary folder
+  amsctl demo --keep limits    keep the limits repository in ./limits
 """
 
 EXAMPLE_URL: Final = "http://127.0.0.1:8480/rest/v2"
@@ -53,21 +53,23 @@ def command(session: Session, keep: str | None) -> int:
         say = session.console.result
         say(f"A sandbox AMS is running at {sandbox.url}, a limits repository is in {visible(folder)}.\n")
         plan_file = os.path.join(temporary, "plan.json")
-        _run(session, "Check the manifests. No network is needed.", ["-C", folder, "validate"], 0)
-        _run(session, "What would change? GETs only.", ["-C", folder, "plan", "-o", plan_file, "--detailed-exitcode"], 2)
-        _run(session, "Carry out exactly that plan, and verify every step.", ["-C", folder, "apply", plan_file], 0)
-        _run(session, "Plan again: nothing is left to do.", ["-C", folder, "plan", "--detailed-exitcode"], 0)
-        _point_at(folder, sandbox.url, EXAMPLE_URL)  # what is kept belongs to ``amsctl sandbox``
+        try:
+            _run(session, "Check the manifests. No network is needed.", ["-C", folder, "validate"], 0)
+            _run(session, "What would change? GETs only.", ["-C", folder, "plan", "-o", plan_file, "--detailed-exitcode"], 2)
+            _run(session, "Carry out exactly that plan, and verify every step.", ["-C", folder, "apply", plan_file], 0)
+            _run(session, "Plan again: nothing is left to do.", ["-C", folder, "plan", "--detailed-exitcode"], 0)
+        finally:
+            _point_at(folder, sandbox.url, EXAMPLE_URL)  # what is kept belongs to ``amsctl sandbox``
         say(_NEXT.format(folder=visible(keep) if keep else "limits", init="" if keep else "\n  amsctl demo --keep limits"))
     return 0
 
 
 _NEXT: Final = """\
 Done: the second plan found no changes. What to try next:{init}
-  amsctl sandbox                                 the same AMS as a server, on port 8480
-  amsctl -C {folder} get limits                    what it holds
+  amsctl sandbox                 the same AMS as a server, on port 8480
+  amsctl -C {folder} get limits    what it holds
   edit a limit below {folder}/, then amsctl -C {folder} plan
-  amsctl init my-limits                          a repository of your own
+  amsctl init my-limits          a repository of your own
 """
 
 
@@ -86,6 +88,8 @@ def _run(session: Session, why: str, arguments: list[str], expected: int) -> Non
     look = session.console.look
     session.console.result(look.bold(f"# {why}") + "\n" + look.quiet("$ amsctl " + visible(" ".join(arguments))))
     code = run(arguments, session.console)
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        raise click.exceptions.Exit(code)
     if code != expected:
         raise DemoFailed(
             "a step of the demo did not end as it must", where=" ".join(arguments), expected=f"exit code {expected}", found=str(int(code))

@@ -91,7 +91,9 @@ def read_json(path: str) -> object:
     except UnicodeDecodeError as error:
         raise PlanFileError("the file is not UTF-8", where=f"{path}, byte {error.start:,}") from None
     except json.JSONDecodeError as error:
-        raise PlanFileError(f"the file is not JSON: {error.msg}", where=f"{path}:{error.lineno}:{error.colno}") from None
+        where = f"{path}:{error.lineno}:{error.colno}"
+        expected = "what amsctl plan -o or amsctl apply --format json wrote"
+        raise PlanFileError(f"the file is not JSON: {error.msg}", where=where, expected=expected) from None
     except (_Twice, ValueError) as error:
         raise PlanFileError(f"the file is not JSON that can be trusted: {error}", where=path) from None
     except RecursionError:

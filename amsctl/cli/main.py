@@ -85,7 +85,7 @@ class Terminated(BaseException):
 
 
 def _usage(console: Console, error: click.UsageError) -> None:
-    message = error.format_message()
+    message = error.format_message().replace("\n\t", " ")  # click lists choices on lines of their own
     if console.json_logs:
         console.error(message, code="usage", exit_code=int(ExitCode.USAGE))
         return

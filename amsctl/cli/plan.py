@@ -12,10 +12,10 @@ from amsctl.views.plan_text import plan_text
 
 EPILOG = """\
 Examples:
-  amsctl plan                                    the whole repository, default environment
-  amsctl -e new-release plan -o plan.json        save what is to be reviewed and applied
+  amsctl plan                               everything, default environment
+  amsctl -e new-release plan -o plan.json   save what is reviewed and applied
   amsctl plan --account DV10121801A -l desk=softs
-  amsctl plan --detailed-exitcode                2 when changes are pending
+  amsctl plan --detailed-exitcode           2 when changes are pending
   amsctl plan --format json | jq .summary
 """
 

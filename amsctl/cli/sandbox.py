@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Examples:
-  amsctl sandbox                                       the book of CME's own examples
+  amsctl sandbox                      the book of CME's own examples
   amsctl sandbox --port 0 --accounts 100 --products 20 --seed 7
-  amsctl sandbox --state book.db                       goes on where it stopped
+  amsctl sandbox --state book.db      goes on where it stopped
   amsctl sandbox --auth oauth2 --api-id API_ME --secret-file secret.txt
   amsctl sandbox --oddity links=hostile --oddity unlimited_as=omit
   amsctl sandbox --fault '{"kind": "drop_after", "method": "POST", "times": 1}'
@@ -103,9 +104,10 @@ def serve(
     credential = Credential(id=api_id, secret=_secret(secret_file), principal=principal)  # type: ignore[arg-type]  # click checked the word
     gate = Auth(kind=auth, credentials=(credential,), principal=principal)  # type: ignore[arg-type]
     switches, rules = _oddities(oddities), _faults(faults)
+    book = _book(book_file, accounts, products, seed)
     try:
         number = run(
-            _book(book_file, accounts, products, seed),
+            book,
             started=lambda sandbox: _announce(session, sandbox, auth, api_id),
             auth=gate,
             oddities=switches,
@@ -116,8 +118,9 @@ def serve(
             control=_is_loopback(host) if control is None else control,
         )
     except OSError as error:
-        hint = "another --port, or 0 for any free one" if error.errno is not None else None
-        raise AmsctlError("the sandbox cannot be started", where=f"{host}:{port}", found=str(error), hint=hint) from None
+        hint = "another --port, or 0 for any free one" if error.errno == errno.EADDRINUSE else "check --host, --port and --state"
+        found = error.strerror or str(error)
+        raise AmsctlError("the sandbox cannot be started", where=f"{host}:{port}", found=found, hint=hint) from None
     except ValueError as error:
         raise AmsctlError(f"the sandbox cannot be started: {error}") from None
     return ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
@@ -156,7 +159,14 @@ def _book(file: str | None, accounts: int | None, products: int, seed: int) -> B
         return generate(accounts, products, seed)
     from amsctl.sandbox.books import book_from_json, example_book
 
-    return example_book() if file is None else book_from_json(file)
+    if file is None:
+        return example_book()
+    try:
+        return book_from_json(file)
+    except OSError as error:
+        raise AmsctlError("the book cannot be read", where=f"--book {file}", found=error.strerror) from None
+    except ValueError as error:
+        raise AmsctlError(f"not a book: {error}", where=f"--book {file}", hint="a JSON document with firms and accounts") from None
 
 
 def _oddities(texts: tuple[str, ...]) -> Oddities:

@@ -179,9 +179,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 EPILOG: Final = """\
 Examples:
-  amsctl demo                                  see everything once, nothing to set up
-  amsctl init limits                           start a repository of your own
-  amsctl -C limits validate                    check it; no network, no credentials
+  amsctl demo                   see everything once, nothing to set up
+  amsctl init limits            start a repository of your own
+  amsctl -C limits validate     check it; no network, no credentials
   amsctl -C limits -e new-release plan -o p.json
   amsctl -C limits -e new-release apply p.json
 

@@ -13,7 +13,7 @@ EPILOG = """\
 Examples:
   amsctl show plan.json
   amsctl show plan.json --format json | jq .summary
-  amsctl show report.json --plan plan.json       tell the report in the plan's words
+  amsctl show report.json --plan plan.json   tell the report in the plan's words
   amsctl plan --format json | amsctl show -
 """
 

@@ -71,7 +71,12 @@ class _Search:
             hint = "check the spelling"
             if start.source is not None:
                 hint = "create it (a .gitkeep file keeps an empty folder in git), or take it out of spec.manifests"
-            self._wrong("no-such-path", f"no such file or folder: {start.path}", start.source or Source(start.path, 1, 1), hint)
+            self._wrong(
+                "no-such-path",
+                f"no such file or folder{'' if start.source is None else f': {start.path}'}",
+                start.source or Source(start.path, 1, 1),
+                hint,
+            )
         elif os.path.isdir(path):
             boundary = self._root if self._explicit is False or _inside(path, self._root) else path
             if not _inside(path, boundary):

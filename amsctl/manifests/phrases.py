@@ -93,7 +93,7 @@ def _unknown_keys(error: ValidationError, place: Place, findings: Findings) -> N
     inside = f" in {clip(place.key)}" if place.key is not None else ""
     for key, (pos, _) in node.entries.items():
         if key not in known:
-            hint = _meant(key, [word for word in known if word not in node.entries]) or _moved(key)
+            hint = _meant(key, [word for word in known if word not in node.entries]) or _moved(key) or _split(key, known)
             findings.add("unknown-key", f"unknown key {clip(key)}{inside}", pos, expected=one_of(known), hint=hint)
 
 
@@ -115,6 +115,10 @@ _ELSEWHERE: Final = {
     "approvals": "this version does not know approvals yet",
     "windows": "this version does not know windows yet",
 }
+
+
+def _split(key: str, known: list[str]) -> str | None:
+    return "write 1000, not 1,000: a comma begins the next key" if key.isdecimal() and "long" in known else None
 
 
 def _moved(key: str) -> str | None:

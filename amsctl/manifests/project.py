@@ -51,6 +51,16 @@ class _Refused(Exception):
 # --- the project file ---
 
 
+def _where_else(folder: str) -> str:
+    """What to do where no project file is: the nearest one further up is named."""
+    above = os.path.dirname(folder)
+    while above != folder:
+        if os.path.exists(os.path.join(above, PROJECT_FILE)):
+            return f"there is one in {above}: run amsctl there, or name that folder with -C"
+        folder, above = above, os.path.dirname(above)
+    return "amsctl init writes a new one; -C DIR names another folder"
+
+
 def load_project(directory: str | os.PathLike[str]) -> Project:
     """What ``amsctl.yaml`` in ``directory`` says. The environments are judged, but no ``${NAME}`` is read yet.
 
@@ -59,7 +69,7 @@ def load_project(directory: str | os.PathLike[str]) -> Project:
     root = os.path.realpath(directory)
     path = os.path.join(root, PROJECT_FILE)
     if not os.path.exists(path):
-        raise ConfigError(f"no {PROJECT_FILE} in {os.fspath(directory)}", hint="amsctl init writes a new one; -C DIR names another folder")
+        raise ConfigError(f"no {PROJECT_FILE} in {os.fspath(directory)}", hint=_where_else(root))
     findings = Findings(PROJECT_FILE)
     documents = _documents(path, findings)
     if not documents and not findings.items:

@@ -40,6 +40,9 @@ from amsctl.manifests.syntax import Phrase, phrase
 
 _HINT_ANCHOR: Final = "write the value out, or use a LimitProfile for limits that several accounts share"
 
+_CONFLICT: Final = ("<<<<<<< ", ">>>>>>> ")
+_HINT_CONFLICT: Final = "keep what is meant, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>"
+
 
 def read(text: str, findings: Findings) -> Iterator[Node]:
     """Each document of a file in order; empty documents are left out.
@@ -59,6 +62,10 @@ def _syntax_error(error: MarkedYAMLError, text: str, findings: Findings) -> None
     mark, context = error.problem_mark, error.context_mark
     character = _character_at(text, mark.line, mark.column) if mark is not None else ""
     said: Phrase = phrase(error.problem or "", character)
+    for number, line in enumerate(LINE_END.split(text), start=1):
+        if line.startswith(_CONFLICT):
+            findings.add("yaml-syntax", "a merge conflict that nobody resolved", position(number, 1), hint=_HINT_CONFLICT)
+            return
     if context is not None and (said.at_context or mark is None):
         mark = context
     pos = position(mark.line + 1, mark.column + 1) if mark is not None else position(1, 1)

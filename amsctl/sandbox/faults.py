@@ -112,6 +112,8 @@ class Rule:
         for name in document:
             if name not in names:
                 raise ValueError(f"unknown field {name!r}: expected one of {', '.join(sorted(names))}")
+        if "kind" not in document:
+            raise ValueError(f"no kind: expected one of {', '.join(FAULT_KINDS)}")
         try:
             return cls(**document)
         except TypeError as error:

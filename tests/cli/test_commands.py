@@ -368,3 +368,34 @@ def test_a_bom_is_tolerated(tmp_path: Path) -> None:
     """Editors add one."""
     (tmp_path / "x").write_text("\ufeff[1]", encoding="utf-8")
     assert read_json(str(tmp_path / "x")) == [1]
+
+
+def test_a_project_further_up_is_named(run: Run, tmp_path: Path) -> None:
+    """Whoever stands in a folder of the repository is told where the project file is."""
+    (tmp_path / "amsctl.yaml").write_text("")
+    (tmp_path / "accounts" / "softs").mkdir(parents=True)
+    ran = run("-C", str(tmp_path / "accounts" / "softs"), "validate")
+    assert (ran.code, ran.out) == (1, "")
+    assert f"there is one in {tmp_path.resolve()}:" in ran.err
+
+
+def test_a_missing_choice_is_told_on_one_line(run: Run) -> None:
+    """click's list of choices is not shown as escaped line ends."""
+    assert "Choose from: bash, zsh, fish" in " ".join(run("completion").err.split())
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ("<<<<<<< ours\n  status: Active\n=======\n  status: Inactive\n>>>>>>> theirs\n", "(a.yaml:4:1); keep what is meant"),
+        ("  executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 1,000}}}}}\n", "write 1000, not 1,000"),
+    ],
+)
+def test_everyday_mistakes_are_named(run: Run, tmp_path: Path, limits: str, words: str) -> None:
+    """A merge conflict and a thousands separator are told for what they are."""
+    head = "apiVersion: amsctl/v1\nkind: Account\nmetadata: {clearingFirm: F, accountNumber: A}\n"
+    spec = limits if limits.startswith("<") else f"spec:\n{limits}"
+    (tmp_path / "a.yaml").write_text(head + spec)
+    ran = run("-C", str(tmp_path), "validate", "a.yaml")
+    assert ran.code == 1
+    assert words in ran.err

@@ -132,7 +132,20 @@ def test_only_yes_is_a_yes(answer: str, agreed: bool) -> None:
     """Nothing but the whole word agrees; the end of input declines."""
     it = console(terminal=True, stdin=answer)
     assert it.ask("Apply?") is agreed
-    assert text(it.stderr) == "Apply? "
+    assert text(it.stderr) == ("Apply? " if answer else "Apply? \n")
+
+
+def test_ctrl_c_at_the_question_ends_its_line() -> None:
+    """What is said after an interrupted question begins a line of its own."""
+
+    class Interrupted(io.StringIO):
+        def readline(self, size: int = -1) -> str:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    it = Console(stdout=io.StringIO(), stderr=io.StringIO(), stdin=Interrupted(), environ={})
+    with pytest.raises(KeyboardInterrupt):
+        it.ask("Apply?")
+    assert text(it.stderr) == "Apply? \n"
 
 
 def test_an_unreadable_answer_is_a_no() -> None:

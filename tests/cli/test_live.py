@@ -230,7 +230,8 @@ def test_what_the_sandbox_says(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (("--book", "nope.json"), "nope.json", 1),
+        (("--book", "nope.json"), "the book cannot be read (--book nope.json): found No such file or directory", 1),
+        (("--fault", "{}"), "no kind: expected one of error_before", 64),
         (("--book", "x.json", "--accounts", "1"), "exclude each other", 64),
         (("--secret-file", "nope"), "cannot be read", 64),
         (("--secret-file", "empty"), "the secret is empty", 64),

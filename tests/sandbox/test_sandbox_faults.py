@@ -119,7 +119,7 @@ def test_rules_are_added_replaced_removed_and_cleared() -> None:
         ({"kind": "partial", "rows": 0}, "rows >= 1"),
         ({"kind": "slow", "when": "never"}, "when: expected before or after"),
         ({"kind": "foreign_edit"}, "edit must name an accountNumber"),
-        ({}, "not a rule"),
+        ({}, "no kind: expected one of error_before"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_before_any_call(document: dict[str, Any], words: str) -> None:
