@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from amsctl.diagnostics import Source
+from amsctl.diagnostics import Diagnostic, Source
 from amsctl.model import Owner, Undeclared, UnsetMeans
 
 PROJECT_FILE: Final = "amsctl.yaml"
@@ -128,6 +128,7 @@ class Environment:
     proxy: str | None = field(default=None, repr=False)  # may carry a password
     assumptions: Assumptions = field(default_factory=Assumptions)
     source: Source | None = None
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

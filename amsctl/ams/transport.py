@@ -1,13 +1,14 @@
 """The one module that knows HTTP libraries: requests out, answers in, foreign exceptions translated.
 
 Requests and answers are httpx values, passed through an ``httpx.AsyncBaseTransport``: the seam for tests and simulators. The default transport sends
-them with aiohttp, at a tenth of the CPU (docs/decisions/0002-transport.md). No ``httpx.AsyncClient`` stands between, so there are no redirects, no
+them with aiohttp, at a fraction of the CPU (docs/decisions/0002-transport.md). No ``httpx.AsyncClient`` stands between, so there are no redirects, no
 cookie jar, no proxies or certificates from the environment, no netrc, and no header that goes along to an address that somebody else named.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from base64 import b64encode
@@ -67,6 +68,11 @@ class Origin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == {"https": 443, "http": 80}[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}"
 
@@ -114,6 +120,7 @@ class Phase:
 PHASE: Final = "amsctl.phase"
 """Name of the request extension that carries the :class:`Phase`."""
 
+UNREACHABLE: Final = "nothing was sent; check the environment's url and the network, and whether the AMS is in its weekly closure"
 _NOT_SENT: Final[Mapping[type[Exception], str]] = {
     CertificateRefused: "the secure connection to the AMS was refused",
     httpx.ConnectTimeout: "the AMS did not accept a connection in time",
@@ -176,7 +183,7 @@ def _reason(error: Exception) -> str | None:
 def _hint(error: Exception) -> str:
     if isinstance(error, CertificateRefused):
         return "nothing was sent; check url, tls.caFile and the client certificate of this environment"
-    return "nothing was sent; check the environment's url and the network, and whether the AMS is in its weekly closure"
+    return UNREACHABLE
 
 
 class _Explained(httpx.ConnectError):
@@ -213,8 +220,16 @@ class Line:
                 return await self._answer(request, where)
         except FOREIGN as error:
             failure = translated(error, phase=phase, where=where)
+            if isinstance(failure, AmsUnreachable):
+                self._say_where_to(failure, where)
         # Raised outside of the handler, so that the foreign error and what it carries does not hang on ours.
         raise failure
+
+    def _say_where_to(self, failure: AmsUnreachable, where: str) -> None:
+        """Nothing answers at the address: a person must see which one it was."""
+        if self.origin.is_loopback and failure.hint == UNREACHABLE:
+            failure.hint = "nothing was sent; is amsctl sandbox running, and on this port?"
+        failure.move(f"{where}, at {self.origin}")
 
     def _request(self, method: str, target: str, headers: Sequence[tuple[str, str]], content: bytes) -> httpx.Request:
         path = self.origin.base_path + target
@@ -388,7 +403,7 @@ def _before_sending(error: Exception) -> Exception | None:
         case aiohttp.ClientConnectorDNSError():
             return _Explained("its host name has no address")
         case aiohttp.ClientConnectorError():
-            return _Explained((error.os_error.strerror or "no connection").lower())
+            return _Explained(os.strerror(error.os_error.errno).lower() if error.os_error.errno else "no connection")
         case aiohttp.ConnectionTimeoutError():
             return httpx.ConnectTimeout("")
         case aiohttp.NonHttpUrlClientError():

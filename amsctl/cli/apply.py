@@ -51,20 +51,40 @@ def command(
         raise UsageError(
             "a saved plan is carried out whole", found="--account or -l beside FILE", hint="make a plan of the part that you mean"
         )
-    plan = _saved(session, file) if file is not None else _fresh(session, accounts, labels, auto_approve=auto_approve)
+    if file is not None:
+        plan = read_plan(file)
+        try:
+            _check_saved(session, plan)
+        except Stale as moved:
+            if form == "json":
+                _show(session, plan, _untouched(plan, moved), form)
+            raise
+    else:
+        plan = _fresh(session, accounts, labels, auto_approve=auto_approve)
     report = _carry_out(session, plan, events_path)
     session.console.wrote = any(step.attempts for step in report.steps)
     _show(session, plan, report, form)
     return report.exit_code
 
 
-def _saved(session: Session, file: str) -> Plan:
-    """The plan of a file, once everything that can be checked without the AMS holds."""
+def _untouched(plan: Plan, moved: Stale) -> Report:
+    """The report of a plan that was refused before the AMS was asked: every step is blocked, and says why."""
+    from amsctl.ams.clock import SystemClock
+    from amsctl.applying.executor import stamp
+    from amsctl.applying.report import Report, StepReport
+    from amsctl.model import Outcome
+
+    now = stamp(SystemClock())
+    steps = tuple(StepReport(id=step.id, outcome=Outcome.BLOCKED, message=moved.what) for step in plan.steps)
+    return Report(plan_digest=plan.digest, started_at=now, finished_at=now, steps=steps, stale=(str(moved),))
+
+
+def _check_saved(session: Session, plan: Plan) -> None:
+    """Stale unless everything that can be checked without the AMS is as the plan saw it."""
     from amsctl import flow
     from amsctl.ams.clock import SystemClock
     from amsctl.manifests.load import load
 
-    plan = read_plan(file)
     asked = session.environment_name
     if asked is not None and asked != plan.target.environment:
         raise Stale(
@@ -76,7 +96,6 @@ def _saved(session: Session, file: str) -> Plan:
     chosen = plan.origin.selection
     desired = load(session.project(), chosen.paths, accounts=chosen.accounts, labels=chosen.labels)
     flow.check_manifests(plan, flow.manifests_hash(desired))
-    return plan
 
 
 def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...], *, auto_approve: bool) -> Plan:

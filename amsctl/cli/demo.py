@@ -48,7 +48,12 @@ def command(session: Session, keep: str | None) -> int:
         try:
             shutil.copytree(examples_folder(), folder)
         except OSError as problem:
-            raise DemoFailed("the example repository cannot be copied", where=folder, found=problem.strerror or str(problem)) from None
+            raise DemoFailed(
+                "the example repository cannot be copied",
+                where=folder,
+                found=problem.strerror or str(problem),
+                hint="name a folder that does not exist yet",
+            ) from None
         _point_at(folder, EXAMPLE_URL, sandbox.url)
         say = session.console.result
         say(f"A sandbox AMS is running at {sandbox.url}, a limits repository is in {visible(folder)}.\n")

@@ -49,7 +49,7 @@ def command(session: Session, what: str, account: str | None, form: str, firm: s
 
 
 def _print(session: Session, found: Found, environment: str, url: str, form: str) -> None:
-    from amsctl.views.tables import csv_text, table_text, yaml_text
+    from amsctl.views.tables import csv_text, grouped_table_text, table_text, yaml_text
 
     console = session.console
     document = {"format": f"amsctl.{found.what}/v1", "environment": environment, "url": url, found.what: found.items}
@@ -61,6 +61,10 @@ def _print(session: Session, found: Found, environment: str, url: str, form: str
         case "csv":
             console.result(csv_text(found.headers, found.rows))
         case _:
-            console.result(table_text(found.headers, found.rows, console.look))
+            if found.what == "limits":
+                narrow = [header.replace("execution_firm", "ef").replace("effective", "eff") for header in found.headers]
+                console.result(grouped_table_text(narrow, found.rows, console.look, group=2))
+            else:
+                console.result(table_text(found.headers, found.rows, console.look))
             if not found.rows:
                 console.note(f"the AMS holds no {found.what} here")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Examples:
-  amsctl sandbox                      the book of CME's own examples
+  amsctl sandbox                      the firm of the example repository
   amsctl sandbox --port 0 --accounts 100 --products 20 --seed 7
   amsctl sandbox --state book.db      goes on where it stopped
   amsctl sandbox --auth oauth2 --api-id API_ME --secret-file secret.txt

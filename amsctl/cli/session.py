@@ -12,6 +12,7 @@ from amsctl.cli.console import Console
 
 if TYPE_CHECKING:
     from amsctl.config import Environment, Project
+    from amsctl.diagnostics import Diagnostic
 
 
 class Session:
@@ -22,6 +23,7 @@ class Session:
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.environment_name: str | None = None
         self._project: Project | None = None
+        self._told: set[Diagnostic] = set()
 
     @property
     def directory(self) -> str:
@@ -46,7 +48,10 @@ class Session:
         """The environment of ``-e`` (or the project's default) with ``${NAME}`` read; ConfigError names what is missing."""
         from amsctl.manifests.project import resolve_environment
 
-        return resolve_environment(self.project(), self.environment_name, self.environ)
+        environment = resolve_environment(self.project(), self.environment_name, self.environ)
+        self.console.diagnostics(warning for warning in environment.warnings if warning not in self._told)
+        self._told.update(environment.warnings)
+        return environment
 
 
 pass_session = click.make_pass_decorator(Session)

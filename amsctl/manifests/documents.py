@@ -52,7 +52,7 @@ class FileRead(NamedTuple):
 def read_file(file: ManifestFile, *, projects: bool = False) -> FileRead:
     """Everything in one file. A ``Project`` document is judged when ``projects``, and otherwise an error: it belongs into the project file."""
     findings = Findings(file.shown)
-    if file.path.endswith(".json") and _OUTPUT.search(first_bytes(file.path, _SNIFFED_BYTES)):
+    if file.path.lower().endswith(".json") and _OUTPUT.search(first_bytes(file.path, _SNIFFED_BYTES)):
         if file.explicit:
             hint = "amsctl show displays it"
             findings.add("not-a-manifest", "this is an output of amsctl, not a manifest", position(1, 1), hint=hint)
@@ -72,9 +72,11 @@ def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRe
     contents = _Contents(findings, projects)
     try:
         text = decode(content, findings)
-        if text is not None and (not name.endswith(".json") or _is_json(text, findings)):
+        if text is not None and (not name.lower().endswith(".json") or _is_json(text, findings)):
             for document in documents_of(text, findings):
                 contents.take(document)
+            if not contents.documents and not findings.items:
+                contents.warnings.append(_empty(name))
     except TooManyFindings:
         findings.gave_up()
     diagnostics = (*findings.items, *contents.warnings)
@@ -86,6 +88,17 @@ def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRe
         tuple(contents.profiles),
         frozenset(contents.profile_names),
         diagnostics,
+    )
+
+
+def _empty(name: str) -> Diagnostic:
+    """An account that drops out of a file drops out unnoticed otherwise."""
+    return Diagnostic(
+        code="empty-file",
+        severity=Severity.WARNING,
+        what="the file holds no document",
+        source=source(name, position(1, 1)),
+        hint="remove it, or bring back what it held",
     )
 
 

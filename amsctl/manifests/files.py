@@ -13,6 +13,7 @@ from amsctl.diagnostics import Diagnostic, Source
 from amsctl.manifests.findings import MAX_FILE_BYTES
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
+"""How a manifest's name ends, in any case: a file that is passed over in silence is an account that drops out unnoticed."""
 
 
 class ManifestFile(NamedTuple):
@@ -102,7 +103,7 @@ class _Search:
                     continue
                 if os.path.isdir(path):
                     waiting.append(path)
-                elif entry.name.endswith(SUFFIXES):
+                elif entry.name.lower().endswith(SUFFIXES):
                     self._file(path)
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
@@ -122,7 +123,7 @@ class _Search:
             self._wrong("link-outside", "a link that leads out of the repository", place, "copy the file, or remove the link")
         elif os.path.exists(path):
             return path
-        elif entry.name.endswith(SUFFIXES):
+        elif entry.name.lower().endswith(SUFFIXES):
             self._wrong("broken-link", "a link that leads nowhere", place, "correct or remove the link")
         return None
 

@@ -44,7 +44,7 @@ def canonical(text: str, *, file: str) -> str:
     if errors:
         raise ManifestErrors(sorted(errors, key=Diagnostic.sort_key))
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if file.endswith(".json"):
+    if file.lower().endswith(".json"):
         return _checked(text, _json(_trees(text)[0]) + "\n", file) if found.documents else text
     before = layout(plain)
     result = _write(before)

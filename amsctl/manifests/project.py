@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from amsctl.config import (
@@ -20,7 +21,7 @@ from amsctl.config import (
     Tls,
     UnlimitedAs,
 )
-from amsctl.diagnostics import Diagnostic, Source
+from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests.addresses import Wrong, judge_url, mixed_hosts
 from amsctl.manifests.compile import API_VERSION
@@ -234,7 +235,24 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     place = source(file, node.pos)
     for pos, wrong in _judge_addresses(node, expand):
         raise ConfigError(wrong.what, where=f"{source(file, pos)}, environment {chosen}", expected=wrong.expected, hint=wrong.hint)
-    return _environment(chosen, node, expand, root=project.root, place=place)
+    return replace(_environment(chosen, node, expand, root=project.root, place=place), warnings=tuple(_written_secrets(node, file)))
+
+
+def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:
+    """A secret that stands in the project file is in the repository's history, whoever reads it."""
+    auth = environment.entries.get("auth")
+    if auth is None or not isinstance(auth[1], Map):
+        return
+    secret = auth[1].entries.get("clientSecret")
+    if secret is not None and isinstance(secret[1], tuple) and not _VARIABLE.search(secret[1][0]):
+        yield Diagnostic(
+            code="written-secret",
+            severity=Severity.WARNING,
+            what="clientSecret is written into the project file",
+            source=source(file, secret[1][2]),
+            expected="${NAME}, read from the process environment",
+            hint="change the secret at CME, too: it is in the repository's history",
+        )
 
 
 def resolve_ledger(project: Project, environ: Mapping[str, str]) -> Secret | None:

@@ -75,7 +75,7 @@ jobs:
   validate:
     runs-on: ubuntu-latest
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v6
         with:
           persist-credentials: false
       - run: pipx install amsctl
@@ -88,7 +88,7 @@ jobs:
     runs-on: ubuntu-latest
     environment: new-release
     steps:
-      - uses: actions/checkout@v4
+      - uses: actions/checkout@v6
         with:
           persist-credentials: false
       - run: pipx install amsctl
@@ -96,7 +96,7 @@ jobs:
         env:
           AMS_API_ID: ${{ secrets.AMS_API_ID }}
           AMS_API_SECRET: ${{ secrets.AMS_API_SECRET }}
-      - uses: actions/upload-artifact@v4
+      - uses: actions/upload-artifact@v7
         with:
           name: limits.plan.json
           path: limits.plan.json

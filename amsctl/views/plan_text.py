@@ -23,7 +23,7 @@ from amsctl.views.words import (
     value_words,
 )
 
-ALL_OF_IT: Final = "amsctl plan --format json lists all"
+ALL_OF_IT: Final = "--format json lists all"
 FINDINGS_PER_CODE: Final = 20
 """How many findings that do not block are written out per code."""
 UNDECLARED_PER_ACCOUNT: Final = 3

@@ -31,6 +31,26 @@ def table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Loo
     return "\n".join(lines) + "\n"
 
 
+def grouped_table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look = PLAIN, *, group: int) -> str:
+    """As ``table_text``, but the first ``group`` columns stand once above the rows that share them, joined by a slash: for tables that would be too
+    wide. Columns that hold nothing but ``None`` are left out, and said to be unknown below.
+    """
+    kept = [column for column in range(group, len(headers)) if not rows or any(row[column] is not None for row in rows)]
+    left_out = [headers[column].replace("_", " ") for column in range(group, len(headers)) if column not in kept]
+    inner = [[row[column] for column in kept] for row in rows]
+    title, *lines = table_text([headers[column] for column in kept], inner, look).splitlines()
+    shown = [_INDENT + title]
+    above: tuple[Cell, ...] = ()
+    for row, line in zip(rows, lines, strict=True):
+        if (head := tuple(row[:group])) != above:
+            shown.append(look.bold("/".join(_shown(cell) for cell in head)))
+            above = head
+        shown.append(_INDENT + line)
+    if left_out and rows:
+        shown.append(look.quiet(f"{_INDENT}{' and '.join(left_out)}: {UNKNOWN} in every row"))
+    return "\n".join(shown) + "\n"
+
+
 def _stands_right(cell: Cell) -> bool:
     """Whether a cell is a number or a word that stands among numbers."""
     return cell in ("unlimited", "unset", None) or (isinstance(cell, int) and not isinstance(cell, bool))

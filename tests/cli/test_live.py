@@ -91,8 +91,12 @@ def test_suspensions_and_products(run: Run, project: Path, sandbox: Sandbox) -> 
 def test_table_csv_and_yaml(run: Run, project: Path) -> None:
     """The same rows in every form; identifiers survive YAML readers."""
     table = run("-C", str(project), "get", "limits").out.splitlines()
-    assert table[0].split("  ")[0] == "CLEARING FIRM"
-    assert re.search("3N1 +CJ.FUT.NYMEX +324 +567 +9,000 +2,000 +324 +567 +unknown +unknown$", table[3])
+    assert table[0].split() == ["EF", "PRODUCT", "EF", "LONG", "EF", "SHORT", "CMF", "LONG", "CMF", "SHORT", "EFF", "LONG", "EFF", "SHORT"]
+    assert table[1] == "GREENTEA_API_CLEARING2/DV10121801A"
+    assert re.fullmatch("  3N1 +CJ.FUT.NYMEX +324 +567 +9,000 +2,000 +324 +567", table[4])
+    assert table[-1] == "  usage long and usage short: unknown in every row"
+    assert max(len(line) for line in table) <= 80
+    assert run("-C", str(project), "get", "accounts").out.split("  ")[0] == "CLEARING FIRM"
     rows = list(csv.DictReader(io.StringIO(run("-C", str(project), "get", "limits", "--format", "csv").out)))
     assert tuple(rows[0]) == HEADERS["limits"]
     assert (rows[2]["cmf_long"], rows[2]["usage_long"]) == ("9000", "unknown")
@@ -105,7 +109,7 @@ def test_nothing_found(run: Run, project: Path) -> None:
     """No rows is a note beside the headings, not an error."""
     ran = run("-C", str(project), "get", "limits", "DV101218B")
     assert ran.code == 0
-    assert ran.out.startswith("CLEARING FIRM")
+    assert ran.out.startswith("  EF  PRODUCT  EF LONG")
     assert ran.err == "the AMS holds no limits here\n"
 
 

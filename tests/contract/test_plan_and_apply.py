@@ -199,8 +199,11 @@ def test_a_plan_is_for_one_target(project: Path, sandbox: Sandbox, run: Run, old
     config.write_text(config.read_text().replace(old, new))
     other = ["-e", "other"] if "other" in new else []
     ran = run("-C", str(project), *other, "apply", str(plan))
-    assert (ran.code, posts(sandbox)) == (4, [])
+    assert (ran.code, ran.out, posts(sandbox)) == (4, "", [])
     assert "another" in ran.err
+    report = json.loads(run("-C", str(project), *other, "apply", str(plan), "--format", "json").out)
+    jsonschema.validate(report, schema("report.v1"))
+    assert ([step["outcome"] for step in report["steps"]], report["summary"]["exit_code"]) == (["blocked", "blocked"], 4)
 
 
 def test_changed_manifests_and_expired_plans_are_stale(project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,3 +390,33 @@ def test_a_plan_without_changes_is_applied_to_nothing(project: Path, sandbox: Sa
     ran = run("-C", str(project), "apply", str(plan))
     assert (ran.code, posts(sandbox)) == (0, [])
     assert "The plan has no steps" in ran.out
+
+
+def test_nothing_at_the_address_is_told_with_the_address(project: Path, run: Run) -> None:
+    write(project)
+    config = project / "amsctl.yaml"
+    config.write_text(_elsewhere(config.read_text()))
+    ran = run("-C", str(project), "plan")
+    assert ran.code == 1
+    assert ran.err == (
+        "error: no connection to the AMS (myFirms, at http://127.0.0.1:9): found connection refused; "
+        "nothing was sent; is amsctl sandbox running, and on this port?\n"
+    )
+
+
+def test_a_secret_in_the_project_file_is_warned_of_and_never_shown(project: Path, run: Run) -> None:
+    write(project)
+    config = project / "amsctl.yaml"
+    config.write_text(config.read_text().replace("auth: {type: none}", "auth: {type: basic, clientId: API_X, clientSecret: hunter2}"))
+    ran = run("-C", str(project), "plan")
+    assert "clientSecret is written into the project file (amsctl.yaml:9:58)" in ran.err
+    assert "hunter2" not in ran.out + ran.err
+    assert ran.err.count("written into") == 1
+
+
+def test_an_emptied_file_is_told_and_a_suffix_in_capitals_is_read(project: Path, run: Run) -> None:
+    write(project, name="DV.YAML")
+    (project / "accounts" / "dv.yaml").write_text("# nothing left\n")
+    ran = run("-C", str(project), "plan", "--detailed-exitcode")
+    assert ran.code == 2
+    assert "the file holds no document (accounts/dv.yaml:1:1)" in ran.err

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amsctl.views.json_text import json_line, json_text
 from amsctl.views.style import Look
-from amsctl.views.tables import csv_text, table_text, yaml_text
+from amsctl.views.tables import csv_text, grouped_table_text, table_text, yaml_text
 
 LEXEMES = [
     *(
@@ -140,3 +140,19 @@ def test_json_is_printable_ascii(text: str) -> None:
         assert all(char.isprintable() for char in form.replace("\n", ""))
     assert json.loads(json_text([text])) == [text]
     assert "\n" not in json_line({"a": text})
+
+
+def test_a_wide_table_tells_what_rows_share_once() -> None:
+    """Groups in their order, numbers aligned over all of them, a column of nothing but unknowns left out and said so."""
+    rows = [["F", "A", "X", 1000, None], ["F", "A", "Y", 2, None], ["F", "B\x1b", "Z", None, None]]
+    text = grouped_table_text(["firm", "account", "product", "long", "usage_long"], rows, group=2)
+    assert text.splitlines() == [
+        "  PRODUCT     LONG",
+        "F/A",
+        "  X          1,000",
+        "  Y              2",
+        "F/B\\u{1B}",
+        "  Z        unknown",
+        "  usage long: unknown in every row",
+    ]
+    assert grouped_table_text(["firm", "product", "long"], [], group=1) == "  PRODUCT  LONG\n"
