@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from amsctl.applying.executor import Means, Stop, execute, first_of, stamp
+from amsctl.applying.executor import Means, Stop, execute, stamp
 from amsctl.applying.recorders import Recorders
+from amsctl.concurrently import first_of
 from amsctl.config import Environment, Project
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsError, ManifestErrors, Refused, Stale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
@@ -11,6 +11,7 @@ from amsctl.ams.channel import JsonObject, Opened, Statistics, opened
 from amsctl.ams.clock import Clock, SystemClock, stamp
 from amsctl.ams.paging import Page, Paging, Whole, read_whole
 from amsctl.ams.transport import Transport
+from amsctl.concurrently import for_each
 from amsctl.config import Environment, Requests
 from amsctl.errors import AmsError, AmsRefused
 from amsctl.model import AccountKey, Firm, LiveAccount, LiveRow, RowKey
@@ -100,8 +101,15 @@ class Reader:
         return {number: entry for number, entry in whole.rows.items() if number in wanted}
 
     async def _each_status(self, firm: Firm, numbers: Collection[str]) -> dict[str, AccountEntry]:
-        entries = await _side_by_side([self._status(firm, number) for number in sorted(numbers)])
-        return {entry.number: entry for entry in entries if entry is not None}
+        found: dict[str, AccountEntry] = {}
+
+        async def ask(number: str) -> None:
+            entry = await self._status(firm, number)
+            if entry is not None:
+                found[entry.number] = entry
+
+        await for_each(sorted(numbers), ask, concurrency=len(numbers))
+        return {number: found[number] for number in sorted(found)}
 
     async def _status(self, firm: Firm, number: str) -> AccountEntry | None:
         """One account's entry, ``None`` when it does not exist. Should the AMS not heed ``accountNumber``, the whole listing is read and looked through."""
@@ -240,17 +248,6 @@ def _pages_left(first: Page[K, V], paging: Paging) -> int:
     if first.marks.counts is not None and first.size:
         return -(-first.marks.counts // first.size) - 1
     return 0
-
-
-async def _side_by_side(calls: list[Awaitable[T]]) -> list[T]:
-    """All results in order; the first failure cancels the rest and is raised alone."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

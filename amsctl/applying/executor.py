@@ -5,8 +5,7 @@ Whether a change runs was decided in the plan. Here it is only ever stopped: by 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from amsctl.applying.freshness import stale
 from amsctl.applying.ports import Clock, Reader, Recorder, Writer
 from amsctl.applying.report import Report, StepReport
 from amsctl.applying.state import AccountState, LimitsCall, call_of, check, compare, state_of
+from amsctl.concurrently import for_each
 from amsctl.errors import AmsctlError, AmsError, ExitCode, RecordingFailed
 from amsctl.model import AccountKey, Firm, Outcome, Phase
 from amsctl.planning.plan import Change, Observed, Plan, Step
@@ -78,7 +78,7 @@ async def execute(plan: Plan, means: Means) -> Report:
     if moved:
         run.stale.extend(moved)
         means.stop.request("the live state is no longer what the plan saw")
-    await _side_by_side(jobs, run.account, means.concurrency)
+    await for_each(jobs, run.account, concurrency=means.concurrency)
     return run.report(plan)
 
 
@@ -98,28 +98,6 @@ def _jobs(plan: Plan, firms: Mapping[str, Firm]) -> list[_Job]:
     return [_Job(key=key, firm=firms[key.firm], observed=observed[key], steps=tuple(listed)) for key, listed in steps.items()]
 
 
-async def _side_by_side(jobs: Sequence[_Job], work: Callable[[_Job], Awaitable[None]], concurrency: int) -> None:
-    """Every job once, up to ``concurrency`` at a time; the first failure ends the others."""
-    waiting = iter(jobs)
-
-    async def worker() -> None:
-        for job in waiting:
-            await work(job)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(max(1, min(concurrency, len(jobs)))):
-                group.create_task(worker())
-    except BaseExceptionGroup as failed:
-        raise first_of(failed) from None
-
-
-def first_of(group: BaseExceptionGroup) -> BaseException:
-    """The first failure of several that ran side by side; the others were cancelled because of it."""
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
 async def _freshness(jobs: Sequence[_Job], changes: Mapping[str, Change], means: Means) -> list[str]:
     """What has moved on any account that would be written, in the order of accounts. Reads everything before anything is written."""
     numbers: dict[str, list[str]] = {}
@@ -136,7 +114,7 @@ async def _freshness(jobs: Sequence[_Job], changes: Mapping[str, Change], means:
         live = await means.reader.account(job.firm, job.key.number, status=entry)
         found[job.key] = stale(job.observed, job.steps, changes, live)
 
-    await _side_by_side(jobs, look, means.concurrency)
+    await for_each(jobs, look, concurrency=means.concurrency)
     return [line for job in jobs for line in found[job.key]]
 
 
@@ -191,7 +169,22 @@ class _Run:
             self.moved(moved)
             self.block(job.steps, moved[0])
             return
-        await _Account(self, job, state_of(live)).carry_out()
+        account = _Account(self, job, state_of(live))
+        try:
+            await account.carry_out()
+        except (
+            Exception
+        ) as defect:  # a defect of ours in one account must not cut off the calls of the others, nor be told as "nothing written"
+            self.defective(job, account.under_way, defect)
+
+    def defective(self, job: _Job, under_way: str | None, defect: Exception) -> None:
+        """An account whose steps can no longer be followed: what was under way is unknown, the rest is not sent, and no further write starts."""
+        why = f"internal error: {type(defect).__name__}; this is a defect, please report it"
+        self.means.stop.request(why)
+        for step in job.steps:
+            if step.id not in self.outcomes:
+                sent = step.id == under_way
+                self.settle(StepReport(id=step.id, outcome=Outcome.UNKNOWN if sent else Outcome.BLOCKED, attempts=int(sent), message=why))
 
     def moved(self, lines: Iterable[str]) -> None:
         """Somebody else writes while we do: no further write anywhere."""
@@ -208,6 +201,8 @@ class _Account:
         self.state = state
         self.limits_are_fresh = True
         self.ended: str | None = None
+        self.under_way: str | None = None
+        """The step that was last announced: it may have been sent."""
         self.unproven: str | None = None
         """The first step that did not verify: nothing loosens after it."""
         self.proven = True
@@ -282,6 +277,7 @@ class _Account:
 
         def announce(number: int) -> None:
             run.means.recorder.intended(step, number, stamp(run.means.clock))
+            self.under_way = step.id
 
         try:
             result = await attempt(step, call, self.state, self.job.firm, hand, whole=last, announce=announce)

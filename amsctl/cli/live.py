@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from amsctl.ams.client import AccountEntry, Reader, open_reader
+from amsctl.concurrently import for_each
 from amsctl.errors import AmsctlError, AmsError
 from amsctl.model import LEGS, Amount, Firm, Leg, LiveRow, Owner, RowKey, Special, UnsetMeans, effective
 
@@ -75,11 +75,14 @@ async def read(
             "products": lambda item: _products(reader, item),
         }
 
-        def told(done: int) -> None:
-            progress(done, len(accounts), reader.calls)
+        found: dict[tuple[str, str], list[Item]] = {}
 
-        nested = await _side_by_side(accounts, reads[what], requests.concurrency, told)
-        return _found(what, [item for items in nested for item in items])
+        async def keep(account: _Account) -> None:
+            found[account.firm.name, account.entry.number] = await reads[what](account)
+            progress(len(found), len(accounts), reader.calls)
+
+        await for_each(accounts, keep, concurrency=requests.concurrency)
+        return _found(what, [item for account in accounts for item in found[account.firm.name, account.entry.number]])
 
 
 # --- which accounts ---
@@ -117,35 +120,6 @@ async def _matches(reader: Reader, firms: Sequence[Firm], text: str) -> list[_Ac
 
 def _number(entry: AccountEntry) -> str:
     return entry.number
-
-
-async def _side_by_side(
-    accounts: Sequence[_Account], read_one: Callable[[_Account], Awaitable[list[Item]]], concurrency: int, told: Callable[[int], None]
-) -> list[list[Item]]:
-    """The results in the order of the accounts, ``concurrency`` of them in flight; the first failure ends all and is raised alone."""
-    results: list[list[Item]] = [[] for _ in accounts]
-    waiting = iter(enumerate(accounts))
-    done = 0
-
-    async def worker() -> None:
-        nonlocal done
-        for index, item in waiting:
-            results[index] = await read_one(item)
-            done += 1
-            told(done)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(worker())
-    except BaseExceptionGroup as failed:
-        raise _first(failed) from None
-    return results
-
-
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failed.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 # --- items ---

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from amsctl.applying.attempt import read_back
-from amsctl.applying.executor import Means, Stop, _Account, _Job, _Run, first_of
+from amsctl.applying.executor import Means, Stop, _Account, _Job, _Run
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.state import StatusCall, state_of
+from amsctl.concurrently import first_of
 from amsctl.errors import IncompleteRead
 from amsctl.model import AccountKey, AccountStatus, Firm, Outcome
 from tests.applying.test_executor import account, wish, world

@@ -416,3 +416,35 @@ def test_a_plan_that_writes_what_it_did_not_read_is_refused() -> None:
     with pytest.raises(AmsctlError, match="did not read"):
         apply(here, plan)
     assert here.posts == []
+
+
+def test_a_defect_in_one_account_is_told_and_cuts_no_other_off() -> None:
+    """What was under way is unknown, not "nothing written"; calls of other accounts under way are finished and proven; nothing further starts."""
+    here = World({name: account(name) for name in "AB"})
+    plan = plan_of(here, {name: wish(name) for name in "AB"})
+    post = here.post
+
+    async def breaking(path: str, query: object, body: object) -> object:
+        answer = await post(path, query, body)  # type: ignore[arg-type]
+        if body["accountNumber"] == "B":  # type: ignore[index]
+            raise ZeroDivisionError("secret text of a library")
+        return answer
+
+    here.post = breaking  # type: ignore[method-assign,assignment]
+    report = apply(here, plan, concurrency=2)
+    assert [step.outcome for step in report.steps] == [V, B, B, B, B, B, U, B, B, B, B, B]
+    assert report.exit_code is ExitCode.UNVERIFIED
+    assert report.steps[6].attempts == 1
+    assert "ZeroDivisionError" in report.steps[6].message
+    assert "secret" not in report.steps[6].message
+
+
+def test_a_defect_before_anything_was_sent_blocks_the_account() -> None:
+    class Broken(Notes):
+        def intended(self, step: Step, attempt: int, at: str) -> None:
+            raise ZeroDivisionError
+
+    here = world()
+    report = apply(here, plan_of(here, {"A": wish()}), notes=Broken())
+    assert {step.outcome for step in report.steps} == {B}
+    assert here.posts == []
