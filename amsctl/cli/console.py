@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
+from amsctl.cli.terminal import is_terminal
 from amsctl.views.escape import visible
 from amsctl.views.json_text import json_line, json_text
 from amsctl.views.style import Look
@@ -244,14 +245,6 @@ def now() -> str:
 def nobody(mode: Literal["r", "w"]) -> TextIO:
     """What stands for a stream that the shell closed (``>&-``): nothing is read from it, and nobody sees what is written to it."""
     return open(os.devnull, mode, encoding="utf-8")
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person sits at the other end; a closed stream has nobody."""
-    try:
-        return stream.isatty()
-    except (AttributeError, ValueError):
-        return False
 
 
 def silence(stream: TextIO) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from amsctl.cli.console import is_terminal
+from amsctl.cli.terminal import is_terminal
 from amsctl.views.escape import visible
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from amsctl.cli.console import Color, Console, is_terminal, now, silence
+from amsctl.cli.console import Color, Console, now, silence
 from amsctl.cli.progress import Progress, duration
+from amsctl.cli.terminal import is_terminal
 from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import Stale
 from tests.cli.conftest import Terminal
