@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from amsctl.applying.executor import Means, Stop, execute, stamp
@@ -245,13 +244,12 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
 
 def assembled(wish: Wish, parts: Iterable[AccountPlan], clock: Clock) -> Plan:
     """The plan of a run from the plans of its accounts."""
-    created = int(clock.wall())
     return assemble(
         parts,
         target=target_of(wish.project, wish.environment),
         origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection),
-        created_at=_utc(created),
-        expires_at=_utc(created + PLAN_LIFETIME_SECONDS),
+        created_at=stamp(clock),
+        expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
         tool_version=version(),
         guards_off=wish.project.guards_off,
     )
@@ -260,10 +258,6 @@ def assembled(wish: Wish, parts: Iterable[AccountPlan], clock: Clock) -> Plan:
 def manifests_hash(desired: Desired) -> str:
     """Hexadecimal SHA-256 over path and bytes of every manifest that was read, whatever was selected of them."""
     return desired.manifests_sha256.removeprefix("sha256:")
-
-
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- applying ---

@@ -59,6 +59,7 @@ class Result:
     """What became of a step. ``state`` is what was read back, ``None`` when it could not be.
 
     ``ends_account``: nothing more may be written to the account, whatever the next steps do. ``moved`` are values that somebody else changed.
+    ``was_read``: the account was read after the call; not so when the call never left, and the state is then as old as it was.
     """
 
     outcome: Outcome
@@ -68,16 +69,18 @@ class Result:
     state: AccountState | None
     ends_account: bool
     moved: tuple[Discrepancy, ...] = ()
+    was_read: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hand:
-    """What one step needs: where to read and write, and how long a late write may take to land."""
+    """What one step needs: where to read and write, how long a late write may take to land, and whether the run is to stop."""
 
     reader: Reader
     writer: Writer
     clock: Clock
     settle_seconds: float
+    stopping: Callable[[], bool]
 
 
 async def attempt(
@@ -86,18 +89,26 @@ async def attempt(
     """Send a step and prove what it did. ``whole``: read the whole account back (its last step), else what the call wrote.
 
     ``announce`` is told the number of each sending right before it leaves. A call is sent a second time in one case only: the AMS turned the
-    credential down (401), a fresh one was obtained, and a fresh read shows that the call is still wanted.
+    credential down (401), a fresh one was obtained, a fresh read shows that the call is still wanted, and nobody has asked the run to stop.
     """
     announce(1)
     sent = await _send(step, call, state, firm, hand.writer)
     attempts = 1
-    if sent.credential_refreshed and await _still_wanted(call, state, firm, hand):
+    if sent.credential_refreshed and await _still_wanted(call, state, firm, hand) and not hand.stopping():
         with suppress(RecordingFailed):  # then the first, refused sending stands
             announce(2)
             sent = await _send(step, call, state, firm, hand.writer)
             attempts = 2
     if sent.reply is Reply.NEVER_SENT:
-        return Result(outcome=Outcome.FAILED, http_status=None, attempts=attempts, message=sent.message, state=state, ends_account=False)
+        return Result(
+            outcome=Outcome.FAILED,
+            http_status=None,
+            attempts=attempts,
+            message=sent.message,
+            state=state,
+            ends_account=False,
+            was_read=False,
+        )
     found = await _settled(call, state, firm, hand, whole=whole, sent=sent)
     if isinstance(found, AmsError):
         return Result(

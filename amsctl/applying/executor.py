@@ -82,9 +82,9 @@ async def execute(plan: Plan, means: Means) -> Report:
     return run.report(plan)
 
 
-def stamp(clock: Clock) -> str:
-    """Now, in UTC, as plans and reports write it."""
-    return datetime.fromtimestamp(int(clock.wall()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def stamp(clock: Clock, *, later_seconds: int = 0) -> str:
+    """Now, or so many seconds later, in UTC, as plans and reports write it."""
+    return datetime.fromtimestamp(int(clock.wall()) + later_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _jobs(plan: Plan, firms: Mapping[str, Firm]) -> list[_Job]:
@@ -128,6 +128,8 @@ class _Run:
         self.started_at = started_at
         self.stale: list[str] = []
         self.outcomes: dict[str, StepReport] = {}
+        self.under_way: dict[AccountKey, str] = {}
+        """The step of each account that was last announced: it may have been sent."""
 
     def settle(self, report: StepReport) -> None:
         self.outcomes[report.id] = report
@@ -155,7 +157,14 @@ class _Run:
         return report
 
     async def account(self, job: _Job) -> None:
-        """One account: read again, compare again, then its steps in order."""
+        """One account, to its end. A defect of ours in one must not cut off the calls of the others, nor be told as "nothing written"."""
+        try:
+            await self._account(job)
+        except Exception as defect:
+            self.defective(job, defect)
+
+    async def _account(self, job: _Job) -> None:
+        """Read again, compare again, then the steps in order."""
         if self.means.stop.reason is not None:
             self.block(job.steps, self.means.stop.reason)
             return
@@ -169,21 +178,15 @@ class _Run:
             self.moved(moved)
             self.block(job.steps, moved[0])
             return
-        account = _Account(self, job, state_of(live))
-        try:
-            await account.carry_out()
-        except (
-            Exception
-        ) as defect:  # a defect of ours in one account must not cut off the calls of the others, nor be told as "nothing written"
-            self.defective(job, account.under_way, defect)
+        await _Account(self, job, state_of(live)).carry_out()
 
-    def defective(self, job: _Job, under_way: str | None, defect: Exception) -> None:
+    def defective(self, job: _Job, defect: Exception) -> None:
         """An account whose steps can no longer be followed: what was under way is unknown, the rest is not sent, and no further write starts."""
         why = f"internal error: {type(defect).__name__}; this is a defect, please report it"
         self.means.stop.request(why)
         for step in job.steps:
             if step.id not in self.outcomes:
-                sent = step.id == under_way
+                sent = step.id == self.under_way.get(job.key)
                 self.settle(StepReport(id=step.id, outcome=Outcome.UNKNOWN if sent else Outcome.BLOCKED, attempts=int(sent), message=why))
 
     def moved(self, lines: Iterable[str]) -> None:
@@ -201,8 +204,6 @@ class _Account:
         self.state = state
         self.limits_are_fresh = True
         self.ended: str | None = None
-        self.under_way: str | None = None
-        """The step that was last announced: it may have been sent."""
         self.unproven: str | None = None
         """The first step that did not verify: nothing loosens after it."""
         self.proven = True
@@ -210,7 +211,8 @@ class _Account:
 
     async def carry_out(self) -> None:
         for number, step in enumerate(self.job.steps):
-            obstacle = self._obstacle(step) or await self._stale_limits(step)
+            # Asked again after the read: the run may have been stopped meanwhile.
+            obstacle = self._obstacle(step) or await self._stale_limits(step) or self._obstacle(step)
             if obstacle is not None:
                 self.run.block([step], obstacle)
             else:
@@ -273,11 +275,17 @@ class _Account:
             self.ended = f"the state does not fit the plan: {found[0]}"
             run.block([step], self.ended)
             return
-        hand = Hand(reader=run.means.reader, writer=run.means.writer, clock=run.means.clock, settle_seconds=run.means.settle_seconds)
+        hand = Hand(
+            reader=run.means.reader,
+            writer=run.means.writer,
+            clock=run.means.clock,
+            settle_seconds=run.means.settle_seconds,
+            stopping=lambda: run.means.stop.reason is not None,
+        )
 
         def announce(number: int) -> None:
             run.means.recorder.intended(step, number, stamp(run.means.clock))
-            self.under_way = step.id
+            run.under_way[self.job.key] = step.id
 
         try:
             result = await attempt(step, call, self.state, self.job.firm, hand, whole=last, announce=announce)
@@ -289,12 +297,12 @@ class _Account:
         run.settle(
             StepReport(id=step.id, outcome=result.outcome, http_status=result.http_status, attempts=result.attempts, message=result.message)
         )
-        self.limits_are_fresh = isinstance(call, LimitsCall) or last
-        self.proven = last and result.state is not None
+        self.limits_are_fresh = result.was_read and (isinstance(call, LimitsCall) or last)
         if result.state is None:
             self.proven = True  # the account could not be read: asking once more would not make it known
         else:
             self.state = result.state
+            self.proven = last if result.was_read else self.proven
         if result.ends_account:
             self.ended = f"step {step.id} is {result.outcome.value}: nothing more is written to this account"
         if result.moved:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from amsctl.applying.executor import Stop
 from amsctl.diagnostics import Source
 from amsctl.errors import AmsctlError, AmsError, ExitCode, RecordingFailed
 from amsctl.model import AccountKey, AccountStatus, DesiredAccount, DesiredExecutionFirm, DesiredRow, Outcome, Phase
+from amsctl.planning.diff import Rules
 from amsctl.planning.plan import Plan, Step
 from tests.applying.world import FIRM, Notes, World, apply, plan_of
 from tests.planning.reference import Account
@@ -409,8 +412,6 @@ def test_a_plan_without_steps_does_nothing() -> None:
 
 
 def test_a_plan_that_writes_what_it_did_not_read_is_refused() -> None:
-    from dataclasses import replace
-
     here = world()
     plan: Plan = replace(plan_of(here, {"A": wish()}), observed=())
     with pytest.raises(AmsctlError, match="did not read"):
@@ -451,3 +452,80 @@ def test_a_defect_before_anything_was_sent_blocks_the_account() -> None:
     report = apply(here, plan_of(here, {"A": wish()}), notes=Broken())
     assert {step.outcome for step in report.steps} == {B}
     assert here.posts == []
+
+
+def two_tightenings() -> tuple[World, Plan]:
+    """One account, two tightening steps of one row each."""
+    here = world()
+    only_limits = replace(wish(), status=None, execution_firms=(wish().execution_firms[1],))
+    rows = tuple(row for row in only_limits.execution_firms[0].rows if not row.unset)
+    tightening = tuple(replace(row, legs=(300, 500, None, None)) if row.product == CJ else row for row in rows)
+    firm = replace(only_limits.execution_firms[0], suspended=None, rows=tightening)
+    plan = plan_of(here, {"A": replace(only_limits, execution_firms=(firm,))}, Rules(rows_per_post=1))
+    assert [step.phase for step in plan.steps] == [Phase.TIGHTEN, Phase.TIGHTEN]
+    return here, plan
+
+
+def test_after_a_call_that_never_left_the_limits_are_read_again_before_the_next() -> None:
+    """Waiting for a connection takes time; the foreign side of the next row must be freshly read, not as old as before."""
+    here, plan = two_tightenings()
+    here.faults = {1: "unreachable"}
+    post = here.post
+
+    async def edited(path: str, query: object, body: object) -> object:
+        here.accounts["A"].rows["3N1", GLB] = (10, 10, 11, 11)
+        return await post(path, query, body)  # type: ignore[arg-type]
+
+    here.post = edited  # type: ignore[method-assign,assignment]
+    report = apply(here, plan)
+    assert [step.outcome for step in report.steps] == [F, B]
+    assert report.exit_code is ExitCode.STALE
+    assert len(here.posts) == 1
+
+
+def test_an_account_whose_last_call_never_left_is_still_read_whole_at_the_end() -> None:
+    here, plan = two_tightenings()
+    here.faults = {2: "unreachable"}
+    post = here.post
+
+    async def edited(path: str, query: object, body: object) -> object:
+        if len(here.posts) == 1:
+            here.accounts["A"].suspended["027"] = False
+        return await post(path, query, body)  # type: ignore[arg-type]
+
+    here.post = edited  # type: ignore[method-assign,assignment]
+    report = apply(here, plan)
+    assert [step.outcome for step in report.steps] == [V, F]
+    assert report.stale == (f"{FIRM}/A/027: expected suspended, found not suspended",)
+
+
+def test_a_stop_during_the_last_look_before_a_write_keeps_it_from_being_sent() -> None:
+    here, stop = world(), Stop()
+    plan = plan_of(here, {"A": wish()})
+    read = here._read
+
+    async def stopped(number: str) -> Account:
+        if here.reads == 4:  # statuses, account, account, read-back; the next is the fresh look at the limits
+            stop.request("stopped by SIGINT", ExitCode.INTERRUPTED)
+        return await read(number)
+
+    here._read = stopped  # type: ignore[method-assign]
+    report = apply(here, plan, stop=stop)
+    assert [step.outcome for step in report.steps] == [V, B, B, B, B, B]
+    assert len(here.posts) == 1
+
+
+def test_a_stop_keeps_a_rejected_call_from_being_sent_again() -> None:
+    here, stop = world(faults={1: "unauthorised"}), Stop()
+    plan = plan_of(here, {"A": wish()})
+    read = here._read
+
+    async def stopped(number: str) -> Account:
+        if here.reads == 3:
+            stop.request("stopped by SIGINT", ExitCode.INTERRUPTED)
+        return await read(number)
+
+    here._read = stopped  # type: ignore[method-assign]
+    report = apply(here, plan, stop=stop)
+    assert (report.steps[0].outcome, report.steps[0].attempts) == (F, 1)
+    assert len(here.posts) == 1
