@@ -41,11 +41,10 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sandbox:
-    """A stand-in that is being served. ``origin`` is scheme, host and port."""
+class Addresses:
+    """Where a stand-in is. ``origin`` is scheme, host and port."""
 
     origin: str
-    front: Front
 
     @property
     def url(self) -> str:
@@ -61,6 +60,13 @@ class Sandbox:
     def control_url(self) -> str:
         """The control endpoints, ``…/_sandbox``."""
         return self.origin + "/_sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox(Addresses):
+    """A stand-in that is being served."""
+
+    front: Front
 
     @property
     def book(self) -> Book:
@@ -154,26 +160,10 @@ def run(book: Book | None, *, started: Callable[[Sandbox], object], **options: A
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteSandbox:
+class RemoteSandbox(Addresses):
     """A stand-in in a process of its own: only its addresses and its process id are known here, the rest goes through ``control_url``."""
 
-    origin: str
     pid: int
-
-    @property
-    def url(self) -> str:
-        """The base URL of the AMS."""
-        return self.origin + BASE_PATH
-
-    @property
-    def token_url(self) -> str:
-        """The OAuth2 token endpoint."""
-        return self.origin + TOKEN_PATH
-
-    @property
-    def control_url(self) -> str:
-        """The control endpoints, ``…/_sandbox``."""
-        return self.origin + "/_sandbox"
 
 
 @contextmanager
