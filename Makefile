@@ -75,7 +75,8 @@ lock:
 clean:
 	rm -rf $(VENV) dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# One set-up for every target. The stamp is written last: what was interrupted is done again.
+# One set-up for every target. The stamp is written last: what was interrupted is done again. The lock is complete, so pip has nothing to resolve
+# (--no-deps): older ones go looking for a newer release where a package asks for another with extras, and then refuse it for want of a hash.
 $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "amsctl needs Python 3.11 or newer, and '$(PYTHON)' is not: $$($(PYTHON) --version 2>&1)." >&2; \
@@ -85,6 +86,7 @@ $(READY): requirements/dev.lock pyproject.toml
 	@rm -f $@
 	@echo "Setting up $(VENV), once: this takes half a minute and the time to download."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@$(BIN)/python -m pip check >/dev/null || { $(BIN)/python -m pip check; exit 1; }
 	@touch $@
