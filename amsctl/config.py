@@ -117,6 +117,69 @@ class Requests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the ledger is kept, and for how long one writer has a clearing firm to itself without saying that it is still there.
+
+    ``url`` is the text as written, with ``${NAME}`` and relative to the project's root: ``manifests.project.resolve_ledger`` makes an address of it.
+    """
+
+    url: str = field(default="sqlite:///.amsctl/ledger.db", repr=False)  # may carry a password
+    lease_seconds: float = 120.0
+    source: Source | None = None
+
+
+class Calendar(StrEnum):
+    """Whose hours an environment keeps."""
+
+    CME = "cme"
+    NONE = "none"
+
+
+class Effect(StrEnum):
+    """Whether a window opens or closes."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Applies(StrEnum):
+    """The steps that a window is for: all, or those alone that let more through (phases loosen and release)."""
+
+    ALL = "all"
+    LOOSEN = "loosen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weekly:
+    """The same spans every week, in minutes of the wall clock since Monday 00:00: each begins below 10,080 and ends up to a week later."""
+
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurring:
+    """Spans that begin where a recurrence rule (RFC 5545) says. ``start`` is a wall-clock time, ``days`` count on the calendar, ``seconds`` exactly."""
+
+    rrule: str
+    start: str
+    days: int = 0
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Times at which writes are allowed or denied. ``environments`` of ``()`` means every environment."""
+
+    name: str
+    effect: Effect
+    applies: Applies = Applies.ALL
+    time_zone: str
+    times: Weekly | Recurring
+    environments: tuple[str, ...] = ()
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """One AMS that can be planned against. ``${NAME}`` is already replaced."""
 
@@ -127,6 +190,7 @@ class Environment:
     tls: Tls = field(default_factory=Tls)
     proxy: str | None = field(default=None, repr=False)  # may carry a password
     assumptions: Assumptions = field(default_factory=Assumptions)
+    calendar: Calendar = Calendar.NONE
     source: Source | None = None
     warnings: tuple[Diagnostic, ...] = ()
 
@@ -147,5 +211,6 @@ class Project:
     default_environment: str | None = None
     environments: Mapping[str, object] = field(default_factory=dict)
     requests: Requests = field(default_factory=Requests)
-    ledger_url: str | None = None
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    windows: tuple[Window, ...] = ()
     guards_off: bool = False

@@ -113,12 +113,14 @@ class AmsRefused(AmsError):
     """The AMS answered with a failure, by status or by body.
 
     ``http_status`` is the status of the answer; ``error_type`` the body's ``errorType`` when it had one. ``credential_refreshed`` tells that a 401
-    came and there is a newer credential now; ``retry_after_seconds`` is the wait that the AMS asked for, if any.
+    came and there is a newer credential now; ``retry_after_seconds`` is the wait that the AMS asked for, if any; ``response_sha256`` is over the body
+    of an answer to a POST.
     """
 
     code = "ams-refused"
     credential_refreshed: bool = False
     retry_after_seconds: float | None = None
+    response_sha256: str | None = None
 
     def __init__(
         self, what: str, *, http_status: int, error_type: str | None = None, where: str | None = None, hint: str | None = None
@@ -132,6 +134,7 @@ class AmsMalformed(AmsError):
     """The AMS answered something that is not what its documents promise. ``http_status`` is the status it came with."""
 
     code = "ams-malformed"
+    response_sha256: str | None = None
 
     def __init__(
         self,
@@ -157,6 +160,43 @@ class RecordingFailed(AmsctlError):
     """What is about to be done, or was done, cannot be written down: nothing further may be sent."""
 
     code = "recording"
+
+
+class Later(AmsctlError):
+    """Locked, frozen, or outside a window: nothing was written; the same may work later."""
+
+    exit_code = ExitCode.LATER
+    code = "later"
+
+
+class Locked(Later):
+    """Somebody else is writing to this clearing firm."""
+
+    code = "locked"
+
+
+class Frozen(Later, RecordingFailed):
+    """Writes to this clearing firm were stopped by a person. As a ``RecordingFailed`` it keeps a call from being sent."""
+
+    code = "frozen"
+
+
+class LockLost(Later, RecordingFailed):
+    """The lock of a running apply is no longer its own: somebody took it over or broke it. Nothing further may be sent."""
+
+    code = "lock-lost"
+
+
+class WindowClosed(Later):
+    """A time window or the calendar of the exchange forbids writes now, or before the run could finish."""
+
+    code = "window"
+
+
+class LedgerFailed(RecordingFailed):
+    """The ledger cannot be opened, read or written, or is not what it says."""
+
+    code = "ledger"
 
 
 class PlanFileError(AmsctlError):

@@ -42,6 +42,19 @@ def judge_url(name: str, text: str, *, credentials: bool) -> Wrong | None:
     return None
 
 
+def canonical(url: str) -> str:
+    """An address as locks, freezes and plans name it: one AMS must not have two, by a host in capitals or a port that goes without saying (RFC 3986 §6.2)."""
+    try:
+        parts = urlsplit(url)
+        host, number = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return url  # ``judge_url`` says what is wrong with it
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if number is None or number == usual else f":{number}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
 def mixed_hosts(url: str, token_url: str) -> Wrong | None:
     """Whether a New Release host stands with the token host of production or the reverse (AMS §2)."""
     ours, theirs = _network(urlsplit(url)), _network(urlsplit(token_url))
@@ -53,6 +66,15 @@ def mixed_hosts(url: str, token_url: str) -> Wrong | None:
         f"a token host of {ours}",
         "API IDs are per network: authnr.cmegroup.com serves New Release, auth.cmegroup.com production",
     )
+
+
+def is_cme(url: str) -> bool:
+    """Whether an address is on one of CME's hosts, whose hours are published (AMS §2)."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False  # ``judge_url`` says what is wrong with it
+    return f".{host.rstrip('.').lower()}".endswith(_CME)
 
 
 def _network(parts: SplitResult) -> str | None:

@@ -138,4 +138,5 @@ def _locate(node: Node, path: list[str | int]) -> phrases.Place:
             key_pos, node = node.entries[step]
         elif isinstance(node, Seq) and isinstance(step, int):
             node = node.items[step]
+            key_pos = None  # the key is that of the whole sequence
     return phrases.Place(key, key_pos, node, tuple(str(step) for step in path))

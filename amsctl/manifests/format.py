@@ -89,8 +89,13 @@ def _meaning(node: Node) -> Any:
 _ORDER: Final[tuple[tuple[Path, tuple[str, ...]], ...]] = (
     ((), ("apiVersion", "kind", "metadata", "spec")),
     (("metadata",), ("clearingFirm", "accountNumber", "name", "labels")),
-    (("spec", "environments", "*"), ("url", "auth", "protected", "tls", "proxy", "assumptions")),
+    (("spec", "environments", "*"), ("url", "auth", "protected", "calendar", "tls", "proxy", "assumptions")),
     (("spec", "environments", "*", "auth"), ("type", "tokenUrl", "logonPath", "clientId", "clientSecret")),
+    (
+        ("spec", "windows", "-"),
+        ("name", "effect", "applies", "timeZone", "weekly", "rrule", "start", "duration", "environments"),
+    ),
+    (("spec", "windows", "-", "weekly"), ("days", "from", "to")),
     (("spec", "executionFirms", "*"), ("suspended", "profiles", "limits")),
     (("spec", "executionFirms", "*", "limits", "*"), ("ef", "cmf")),
     (("spec", "executionFirms", "*", "limits", "*", "*"), ("long", "short")),
@@ -100,13 +105,13 @@ _ORDER: Final[tuple[tuple[Path, tuple[str, ...]], ...]] = (
         ("spec",),
         (
             *("status", "undeclared", "executionFirms", "limits"),
-            *("manifests", "ownership", "unsetMeans", "defaultEnvironment", "environments", "requests", "ledger", "guards"),
+            *("manifests", "ownership", "unsetMeans", "defaultEnvironment", "environments", "requests", "ledger", "windows", "guards"),
         ),
     ),
 )
 _PROJECT_SPEC: Final = (
     *("manifests", "ownership", "unsetMeans", "undeclared", "defaultEnvironment"),
-    *("environments", "requests", "ledger", "guards"),
+    *("environments", "requests", "ledger", "windows", "guards"),
 )
 
 
@@ -222,8 +227,7 @@ def _block(group: Group, indent: int, path: Path) -> list[str]:
 def _entry(entry: Entry, indent: int, path: Path) -> list[str]:
     margin = " " * indent
     if entry.key is None:
-        inner = (*path, "-")
-        return [_with_comment(f"{margin}- {_inline(entry.value, inner)}", entry)]
+        return _item(entry, indent, (*path, "-"))
     inner = (*path, entry.key.text)
     head = f"{margin}{_quoted(entry.key, is_name=True)}:"
     value = entry.value
@@ -233,6 +237,18 @@ def _entry(entry: Entry, indent: int, path: Path) -> list[str]:
     if not value.entries or (value.flow and len(line) <= _WIDTH):
         return [_with_comment(line, entry)]
     return [_with_comment(head, entry), *_block(value, indent + 2, inner)]
+
+
+def _item(entry: Entry, indent: int, path: Path) -> list[str]:
+    """An item of a sequence: on one line, or a mapping that begins behind the hyphen. What stands above its first key stands above the hyphen."""
+    margin, value = " " * indent, entry.value
+    line = f"{margin}- {_inline(value, path)}"
+    if isinstance(value, Word) or not value.is_map or not value.entries or (value.flow and len(line) <= _WIDTH):
+        return [_with_comment(line, entry)]
+    lines = _block(value, indent + 2, path)
+    first = next(index for index, text in enumerate(lines) if text and not text.lstrip().startswith("#"))
+    above = [text[2:] for text in lines[:first]]
+    return [*above, _with_comment(f"{margin}- {lines[first][indent + 2 :]}", entry), *lines[first + 1 :]]
 
 
 def _with_comment(line: str, entry: Entry) -> str:

@@ -59,11 +59,13 @@ def found(place: Place) -> str:
     return clip(node[0]) if node[1] else f'"{clip(node[0])}" in quotes'
 
 
-_PUBLIC_KEYS: Final = frozenset({"type", "protected", "unlimitedAs", "firstOffset", "offsetCounts"})
+_PUBLIC_KEYS: Final = frozenset({"type", "protected", "unlimitedAs", "firstOffset", "offsetCounts", "calendar"})
 
 
 def _is_private(path: tuple[str, ...]) -> bool:
-    return path[:2] in (("spec", "environments"), ("spec", "ledger")) and not (len(path) > 3 and path[-1] in _PUBLIC_KEYS)
+    if path[:2] == ("spec", "ledger"):
+        return path[2:] != ("leaseSeconds",)
+    return path[:2] == ("spec", "environments") and not (len(path) > 3 and path[-1] in _PUBLIC_KEYS)
 
 
 def _title(error: ValidationError) -> str:
@@ -113,7 +115,7 @@ _ELSEWHERE: Final = {
     "cmf": "ef and cmf stand below a product",
     "policies": "this version does not know policies yet",
     "approvals": "this version does not know approvals yet",
-    "windows": "this version does not know windows yet",
+    "windows": "windows stand in the spec of amsctl.yaml",
 }
 
 
@@ -276,6 +278,7 @@ def _wrong_pattern(error: ValidationError, place: Place, findings: Findings) -> 
 
 
 _URL: Final = ("url", "https://HOST/… or http://HOST/…", None)
+_CLOCK: Final = ("clock-time", "HH:MM after a day, as in Mon 07:00", "without the day where days are listed")
 _PATTERNS: Final[dict[str, tuple[str, str, str | None]]] = {
     "accountNumber": ("account-number", "1 to 20 printable ASCII characters, not . or ..", None),
     "clearingFirm": ("clearing-firm", "1 to 64 printable ASCII characters, not blank at either end", None),
@@ -283,7 +286,26 @@ _PATTERNS: Final[dict[str, tuple[str, str, str | None]]] = {
     "tokenUrl": _URL,
     "proxy": _URL,
     "logonPath": ("logon-path", "a path that begins with /", None),
+    "timeZone": ("time-zone", "the name of a time zone, as in America/Chicago", None),
+    "from": _CLOCK,
+    "to": _CLOCK,
+    "start": ("start", "YYYY-MM-DDTHH:MM", "the clock on the wall in timeZone, without an offset"),
+    "duration": ("duration", "a duration of ISO 8601, as in PT45M, PT1H30M or P2D", "weeks or days, then T, hours, minutes, seconds"),
 }
+
+
+def _not_one_of_two(_: ValidationError, place: Place, findings: Findings) -> None:
+    """A window says its times in one of two ways, and that one whole."""
+    if not isinstance(place.node, Map):
+        return  # said already: it is no window at all
+    written = [key for key in ("weekly", "rrule", "start", "duration") if key in place.node.entries]
+    findings.add(
+        "window-times",
+        "a window says its times in one of two ways",
+        place.pos,
+        expected="weekly alone, or rrule, start and duration",
+        found=" and ".join(written) or "neither",
+    )
 
 
 def _out_of_bounds(error: ValidationError, place: Place, findings: Findings) -> None:
@@ -323,6 +345,7 @@ _SPEAKERS: Final[dict[str, Callable[[ValidationError, Place, Findings], None]]] 
     "type": _wrong_type,
     "enum": _wrong_word,
     "anyOf": _wrong_choice,
+    "oneOf": _not_one_of_two,
     "pattern": _wrong_pattern,
     "minimum": _out_of_bounds,
     "maximum": _out_of_bounds,

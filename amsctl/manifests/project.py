@@ -6,47 +6,58 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, NoReturn
+from typing import Final
 
 from amsctl.config import (
     PROJECT_FILE,
     Assumptions,
     Auth,
     AuthType,
+    Calendar,
     Environment,
+    LedgerSettings,
     OffsetCounts,
     Project,
     Requests,
     Secret,
     Tls,
     UnlimitedAs,
+    Window,
 )
 from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import ConfigError, ManifestErrors
-from amsctl.manifests.addresses import Wrong, judge_url, mixed_hosts
+from amsctl.manifests.addresses import Wrong, canonical, is_cme, judge_url, mixed_hosts
 from amsctl.manifests.compile import API_VERSION
+from amsctl.manifests.decoding import (
+    Refused,
+    free_text,
+    map_at,
+    mapping_of,
+    number_at,
+    optional_mapping,
+    refuse,
+    scalar_at,
+    sequence_at,
+    switch_at,
+    whole_number,
+    word_at,
+)
 from amsctl.manifests.documents import documents_of
 from amsctl.manifests.files import Unreadable, content_of
 from amsctl.manifests.findings import Findings, TooManyFindings, decode
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
-from amsctl.manifests.nodes import Map, Node, Scalar, Seq, pos_of, position, source
+from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
 from amsctl.model import Owner, Undeclared, UnsetMeans
 
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
 _is_name: Final = matcher(NAME).match
 _is_environment: Final = matcher(ENVIRONMENT).match
-_is_whole: Final = re.compile("(?:0|[1-9][0-9]{0,9})\\Z").match
-_is_number: Final = re.compile("(?:0|[1-9][0-9]{0,17})(?:\\.[0-9]+)?\\Z").match
 _is_address: Final = re.compile("https?://|\\$\\{").match
 _is_path: Final = re.compile("/|\\$\\{").match
 _is_ledger: Final = re.compile("sqlite:///|postgresql://|\\$\\{").match
 
 Expand = Callable[[Scalar], str]
 """What a free text of an environment stands for."""
-
-
-class _Refused(Exception):
-    """The document is not as the schema wants it."""
 
 
 # --- the project file ---
@@ -98,13 +109,14 @@ def _documents(path: str, findings: Findings) -> list[Node]:
 def project_of(document: Node, findings: Findings, root: str) -> Project | None:
     """The project that a document describes, or ``None`` with what is wrong in ``findings``."""
     try:
-        project = _project(document, findings.file, root)
-    except _Refused:
+        project = _project(document, findings, root)
+    except Refused:
         from amsctl.manifests.explain import explain_whole
 
         explain_whole("project.v1", document, findings)
         return None
     _check_default(project, document, findings)
+    _check_lease(project, document, findings)
     for node in project.environments.values():
         assert isinstance(node, Map)
         for pos, wrong in _judge_addresses(node, _as_written):
@@ -120,26 +132,49 @@ def _check_default(project: Project, document: Node, findings: Findings) -> None
     close = nearest(name, project.environments)
     hint = f"did you mean {close}?" if close is not None else "name one of spec.environments"
     assert isinstance(document, Map)
-    pos = pos_of(_map(document, "spec").entries["defaultEnvironment"][1])
+    pos = pos_of(map_at(document, "spec").entries["defaultEnvironment"][1])
     findings.add("default-environment", "the default environment is not among the environments", pos, found=name, hint=hint)
 
 
-def _project(document: Node, file: str, root: str) -> Project:
-    top = _mapping(document, ("apiVersion", "kind", "metadata", "spec"), ("apiVersion", "kind", "spec"))
-    _word(top, "apiVersion", (API_VERSION,))
-    _word(top, "kind", ("Project",))
+def _check_lease(project: Project, document: Node, findings: Findings) -> None:
+    """A lock that runs out while a POST is under way would let a second writer in beside it."""
+    assert isinstance(document, Map)
+    ledger = optional_mapping(map_at(document, "spec"), "ledger", ("url", "leaseSeconds"))
+    least = _least_lease(project.requests)
+    if "leaseSeconds" not in ledger.entries or project.ledger.lease_seconds >= least:
+        return
+    text, _, pos = scalar_at(ledger, "leaseSeconds")
+    expected = f"at least {least:g}, twice requests.timeoutSeconds and 1 s"
+    hint = "a POST must be over before the lease is: write a longer lease or a shorter timeout"
+    findings.add("lease", "leaseSeconds is too short for requests.timeoutSeconds", pos, expected=expected, found=text, hint=hint)
+
+
+def _least_lease(requests: Requests) -> float:
+    return 2 * requests.timeout_seconds + 1
+
+
+def _project(document: Node, findings: Findings, root: str) -> Project:
+    file = findings.file
+    top = mapping_of(document, ("apiVersion", "kind", "metadata", "spec"), ("apiVersion", "kind", "spec"))
+    word_at(top, "apiVersion", (API_VERSION,))
+    word_at(top, "kind", ("Project",))
     if "metadata" in top.entries:
-        metadata = _mapping(top.entries["metadata"][1], ("name",))
-        if "name" in metadata.entries and not _is_name(_scalar(metadata, "name")[0]):
-            _refuse()
-    spec = _mapping(
+        metadata = mapping_of(top.entries["metadata"][1], ("name",))
+        if "name" in metadata.entries and not _is_name(scalar_at(metadata, "name")[0]):
+            refuse()
+    spec = mapping_of(
         top.entries["spec"][1],
-        ("manifests", "ownership", "unsetMeans", "undeclared", "defaultEnvironment", "environments", "requests", "ledger", "guards"),
+        (
+            *("manifests", "ownership", "unsetMeans", "undeclared", "defaultEnvironment"),
+            *("environments", "requests", "ledger", "windows", "guards"),
+        ),
     )
-    manifests = _sequence(spec, "manifests", 1000) or (((".", True, 0)),)
-    ownership = _sequence(spec, "ownership", 2) or (("ef", True, 0), ("cmf", True, 0))
+    manifests = sequence_at(spec, "manifests", 1000) or (((".", True, 0)),)
+    ownership = sequence_at(spec, "ownership", 2) or (("ef", True, 0), ("cmf", True, 0))
     if not all(word in ("ef", "cmf") for word, _, _ in ownership):
-        _refuse()
+        refuse()
+    environments = _environments(spec)
+    requests = _requests(spec)
     owned = {word for word, _, _ in ownership}
     return Project(
         root=root,
@@ -147,13 +182,14 @@ def _project(document: Node, file: str, root: str) -> Project:
         manifests=tuple(text for text, _, _ in manifests),
         manifests_sources=tuple(source(file, pos) if pos else None for _, _, pos in manifests),
         ownership=tuple(owner for owner in Owner if owner in owned),
-        unset_means=UnsetMeans(_word(spec, "unsetMeans", tuple(UnsetMeans)) or UnsetMeans.UNLIMITED),
-        undeclared=Undeclared(_word(spec, "undeclared", tuple(Undeclared)) or Undeclared.REPORT),
-        default_environment=_free(spec, "defaultEnvironment"),
-        environments=_environments(spec),
-        requests=_requests(spec),
-        ledger_url=_ledger(spec),
-        guards_off=_word(spec, "guards", ("none",)) == "none",
+        unset_means=UnsetMeans(word_at(spec, "unsetMeans", tuple(UnsetMeans)) or UnsetMeans.UNLIMITED),
+        undeclared=Undeclared(word_at(spec, "undeclared", tuple(Undeclared)) or Undeclared.REPORT),
+        default_environment=free_text(spec, "defaultEnvironment"),
+        environments=environments,
+        requests=requests,
+        ledger=_ledger(spec, file, requests),
+        windows=_windows(spec, environments, findings),
+        guards_off=word_at(spec, "guards", ("none",)) == "none",
     )
 
 
@@ -162,16 +198,16 @@ def _environments(spec: Map) -> Mapping[str, object]:
         return {}
     node = spec.entries["environments"][1]
     if not isinstance(node, Map):
-        _refuse()
+        refuse()
     for name, (_, value) in node.entries.items():
         if not _is_environment(name):
-            _refuse()
+            refuse()
         _environment(name, value, _as_written, root="", place=None)
     return {name: value for name, (_, value) in node.entries.items()}
 
 
 def _requests(spec: Map) -> Requests:
-    node = _optional(
+    node = optional_mapping(
         spec,
         "requests",
         (
@@ -188,31 +224,43 @@ def _requests(spec: Map) -> Requests:
     )
     usual = Requests()
     return Requests(
-        concurrency=_whole(node, "concurrency", 1, 256, usual.concurrency),
+        concurrency=whole_number(node, "concurrency", 1, 256, usual.concurrency),
         per_second=_rate(node, usual.per_second),
-        timeout_seconds=_number(node, "timeoutSeconds", 3600, usual.timeout_seconds),
-        deadline_seconds=_number(node, "deadlineSeconds", 86400, usual.deadline_seconds),
-        settle_seconds=_number(node, "settleSeconds", 3600, usual.settle_seconds),
-        rows_per_post=_whole(node, "rowsPerPost", 1, 20000, usual.rows_per_post),
-        page_size=_whole(node, "pageSize", 1, 10000, usual.page_size),
-        max_body_bytes=_whole(node, "maxBodyBytes", 1024, 1024**3, usual.max_body_bytes),
-        retries=_whole(node, "retries", 0, 100, usual.retries),
+        timeout_seconds=number_at(node, "timeoutSeconds", 3600, usual.timeout_seconds),
+        deadline_seconds=number_at(node, "deadlineSeconds", 86400, usual.deadline_seconds),
+        settle_seconds=number_at(node, "settleSeconds", 3600, usual.settle_seconds),
+        rows_per_post=whole_number(node, "rowsPerPost", 1, 20000, usual.rows_per_post),
+        page_size=whole_number(node, "pageSize", 1, 10000, usual.page_size),
+        max_body_bytes=whole_number(node, "maxBodyBytes", 1024, 1024**3, usual.max_body_bytes),
+        retries=whole_number(node, "retries", 0, 100, usual.retries),
     )
 
 
 def _rate(node: Map, usual: float | None) -> float | None:
-    if "perSecond" in node.entries and _scalar(node, "perSecond")[0] == "unlimited":
+    if "perSecond" in node.entries and scalar_at(node, "perSecond")[0] == "unlimited":
         return None
-    return _number(node, "perSecond", 100_000, 0.0) if "perSecond" in node.entries else usual
+    return number_at(node, "perSecond", 100_000, 0.0) if "perSecond" in node.entries else usual
 
 
-def _ledger(spec: Map) -> str | None:
-    if "ledger" not in spec.entries:
-        return None
-    text, _, _ = _scalar(_mapping(spec.entries["ledger"][1], ("url",), ("url",)), "url")
+def _ledger(spec: Map, file: str, requests: Requests) -> LedgerSettings:
+    usual = LedgerSettings()
+    node = optional_mapping(spec, "ledger", ("url", "leaseSeconds"))
+    long_enough = max(usual.lease_seconds, _least_lease(requests))
+    lease = number_at(node, "leaseSeconds", 86400, long_enough)
+    if "url" not in node.entries:
+        return LedgerSettings(lease_seconds=lease)
+    text, _, pos = scalar_at(node, "url")
     if not _is_ledger(text):
-        _refuse()
-    return text
+        refuse()
+    return LedgerSettings(url=text, lease_seconds=lease, source=source(file, pos))
+
+
+def _windows(spec: Map, environments: Mapping[str, object], findings: Findings) -> tuple[Window, ...]:
+    if "windows" not in spec.entries:
+        return ()
+    from amsctl.manifests.hours import windows_of  # with time zones: most projects have no windows
+
+    return windows_of(spec.entries["windows"][1], environments, findings)
 
 
 # --- environments ---
@@ -238,6 +286,16 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     return replace(_environment(chosen, node, expand, root=project.root, place=place), warnings=tuple(_written_secrets(node, file)))
 
 
+def resolve_address(project: Project, name: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The environment called ``name`` (``None``: the default one, or the only one) and the base address of its AMS. Its credentials are not read: who
+    only looks into the ledger, or stops writes, needs none. Raises :class:`ConfigError`.
+    """
+    chosen = _choose(project, name)
+    node = project.environments[chosen]
+    assert isinstance(node, Map)
+    return chosen, canonical(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
+
+
 def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:
     """A secret that stands in the project file is in the repository's history, whoever reads it."""
     auth = environment.entries.get("auth")
@@ -255,12 +313,26 @@ def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:
         )
 
 
-def resolve_ledger(project: Project, environ: Mapping[str, str]) -> Secret | None:
-    """The ledger's address with ``${NAME}`` replaced, as a secret (it may hold a password); ``None`` when none is configured."""
-    if project.ledger_url is None:
-        return None
-    place = (project.ledger_url, False, position(project.source.line, project.source.column))
-    return Secret(_expand(place, project.source.file, environ, "the ledger"))
+def resolve_ledger(project: Project, environ: Mapping[str, str]) -> Secret:
+    """The ledger's address with ``${NAME}`` replaced, as a secret (it may hold a password): ``sqlite:////absolute/path`` or ``postgresql://…``.
+
+    Raises :class:`ConfigError` that names what is missing or cannot be used, and repeats no value.
+    """
+    settings = project.ledger
+    place = settings.source or project.source
+    scalar = (settings.url, False, position(place.line, place.column))
+    text = _expand(scalar, project.source.file, environ, "the ledger")
+    if text.startswith("postgresql://"):
+        return Secret(text)
+    path = text.removeprefix("sqlite:///")
+    if path == text or not path or path.endswith("/") or path.startswith(":memory:") or "?" in path or "#" in path:
+        raise ConfigError(
+            "the address of the ledger cannot be used",
+            where=str(place),
+            expected="sqlite:///FILE, without options, or postgresql://HOST/NAME",
+            hint="sqlite:/// and a path from this file's folder; sqlite://// and a path from the root",
+        )
+    return Secret("sqlite:///" + os.path.normpath(os.path.join(project.root, path)))
 
 
 def _choose(project: Project, name: str | None) -> str:
@@ -338,17 +410,19 @@ def _as_written(scalar: Scalar) -> str:
 
 def _environment(name: str, node: Node, expand: Expand, *, root: str, place: Source | None) -> Environment:
     """The environment that a mapping describes; texts go through ``expand``."""
-    keys = ("url", "auth", "protected", "tls", "proxy", "assumptions")
-    mapping = _mapping(node, keys, ("url",))
+    keys = ("url", "auth", "protected", "tls", "proxy", "assumptions", "calendar")
+    mapping = mapping_of(node, keys, ("url",))
+    url = canonical(_address(mapping, "url", expand))
     proxy = _address(mapping, "proxy", expand) if "proxy" in mapping.entries else None
     return Environment(
         name=name,
-        url=_address(mapping, "url", expand).rstrip("/"),
+        url=url,
         auth=_auth(mapping, expand),
-        protected=_switch(mapping, "protected"),
+        protected=switch_at(mapping, "protected"),
         tls=_tls(mapping, expand, root),
         proxy=proxy,
         assumptions=_assumptions(mapping),
+        calendar=Calendar(word_at(mapping, "calendar", tuple(Calendar)) or (Calendar.CME if is_cme(url) else Calendar.NONE)),
         source=place,
     )
 
@@ -357,15 +431,15 @@ def _auth(environment: Map, expand: Expand) -> Auth:
     if "auth" not in environment.entries:
         return Auth()
     keys = ("type", "clientId", "clientSecret", "tokenUrl", "logonPath")
-    node = _mapping(environment.entries["auth"][1], keys, ("type",))
-    kind = AuthType(_word(node, "type", tuple(AuthType)) or AuthType.NONE)
+    node = mapping_of(environment.entries["auth"][1], keys, ("type",))
+    kind = AuthType(word_at(node, "type", tuple(AuthType)) or AuthType.NONE)
     needed = {AuthType.NONE: (), AuthType.OAUTH2: ("clientId", "clientSecret", "tokenUrl")}.get(kind, ("clientId", "clientSecret"))
     if not all(key in node.entries for key in needed):
-        _refuse()
+        refuse()
     secret = _expanded(node, "clientSecret", expand)
     logon_path = _expanded(node, "logonPath", expand)
-    if logon_path is not None and not _is_path(_scalar(node, "logonPath")[0]):
-        _refuse()
+    if logon_path is not None and not _is_path(scalar_at(node, "logonPath")[0]):
+        refuse()
     return Auth(
         type=kind,
         client_id=_expanded(node, "clientId", expand),
@@ -376,9 +450,9 @@ def _auth(environment: Map, expand: Expand) -> Auth:
 
 
 def _tls(environment: Map, expand: Expand, root: str) -> Tls:
-    node = _optional(environment, "tls", ("caFile", "certificateFile", "keyFile"))
+    node = optional_mapping(environment, "tls", ("caFile", "certificateFile", "keyFile"))
     if "keyFile" in node.entries and "certificateFile" not in node.entries:
-        _refuse()
+        refuse()
 
     def path(key: str) -> str | None:
         text = _expanded(node, key, expand)
@@ -388,12 +462,12 @@ def _tls(environment: Map, expand: Expand, root: str) -> Tls:
 
 
 def _assumptions(environment: Map) -> Assumptions:
-    node = _optional(environment, "assumptions", ("unlimitedAs", "firstOffset", "offsetCounts"))
+    node = optional_mapping(environment, "assumptions", ("unlimitedAs", "firstOffset", "offsetCounts"))
     usual = Assumptions()
     return Assumptions(
-        unlimited_as=UnlimitedAs(_word(node, "unlimitedAs", tuple(UnlimitedAs)) or usual.unlimited_as),
-        first_offset=_whole(node, "firstOffset", 0, 1, usual.first_offset),
-        offset_counts=OffsetCounts(_word(node, "offsetCounts", tuple(OffsetCounts)) or usual.offset_counts),
+        unlimited_as=UnlimitedAs(word_at(node, "unlimitedAs", tuple(UnlimitedAs)) or usual.unlimited_as),
+        first_offset=whole_number(node, "firstOffset", 0, 1, usual.first_offset),
+        offset_counts=OffsetCounts(word_at(node, "offsetCounts", tuple(OffsetCounts)) or usual.offset_counts),
     )
 
 
@@ -401,13 +475,13 @@ def _judge_addresses(environment: Map, expand: Expand) -> list[tuple[int, Wrong]
     """What is wrong with the addresses of an environment, each with its place. A ``${NAME}`` that is not replaced yet is not judged."""
     auth = environment.entries["auth"][1] if "auth" in environment.entries else Map(0)
     assert isinstance(auth, Map)
-    credentials = "type" in auth.entries and _scalar(auth, "type")[0] != "none"
+    credentials = "type" in auth.entries and scalar_at(auth, "type")[0] != "none"
     wrongs: list[tuple[int, Wrong]] = []
     sound: dict[str, str] = {}
     for holder, key in ((environment, "url"), (auth, "tokenUrl"), (environment, "proxy")):
         if key not in holder.entries:
             continue
-        scalar = _scalar(holder, key)
+        scalar = scalar_at(holder, key)
         text = expand(scalar)
         if expand is _as_written and "${" in text:
             continue
@@ -419,105 +493,16 @@ def _judge_addresses(environment: Map, expand: Expand) -> list[tuple[int, Wrong]
     if "url" in sound and "tokenUrl" in sound:
         mixed = mixed_hosts(sound["url"], sound["tokenUrl"])
         if mixed is not None:
-            wrongs.append((_scalar(auth, "tokenUrl")[2], mixed))
+            wrongs.append((scalar_at(auth, "tokenUrl")[2], mixed))
     return wrongs
 
 
-# --- decoding ---
-
-
-def _refuse() -> NoReturn:
-    raise _Refused
-
-
-def _mapping(node: Node, known: tuple[str, ...], required: tuple[str, ...] = ()) -> Map:
-    if not isinstance(node, Map) or not all(key in known for key in node.entries) or not all(key in node.entries for key in required):
-        _refuse()
-    return node
-
-
-def _optional(node: Map, key: str, known: tuple[str, ...]) -> Map:
-    return _mapping(node.entries[key][1], known) if key in node.entries else Map(0)
-
-
-def _map(node: Map, key: str) -> Map:
-    found = node.entries[key][1]
-    assert isinstance(found, Map)
-    return found
-
-
-def _scalar(node: Map, key: str) -> Scalar:
-    found = node.entries[key][1]
-    if not isinstance(found, tuple):
-        _refuse()
-    return found
-
-
-def _word(node: Map, key: str, words: tuple[str, ...]) -> str | None:
-    if key not in node.entries:
-        return None
-    text = _scalar(node, key)[0]
-    if text not in words:
-        _refuse()
-    return text
-
-
-def _free(node: Map, key: str) -> str | None:
-    """A text that is not empty."""
-    if key not in node.entries:
-        return None
-    text = _scalar(node, key)[0]
-    if not text:
-        _refuse()
-    return text
-
-
 def _expanded(node: Map, key: str, expand: Expand) -> str | None:
-    return expand(_scalar(node, key)) if _free(node, key) is not None else None
+    return expand(scalar_at(node, key)) if free_text(node, key) is not None else None
 
 
 def _address(node: Map, key: str, expand: Expand) -> str:
-    scalar = _scalar(node, key)
+    scalar = scalar_at(node, key)
     if not _is_address(scalar[0]):
-        _refuse()
+        refuse()
     return expand(scalar)
-
-
-def _sequence(node: Map, key: str, most: int) -> tuple[Scalar, ...]:
-    """The texts of a sequence: at least one, none empty, none twice; nothing at all when it is not written."""
-    if key not in node.entries:
-        return ()
-    found = node.entries[key][1]
-    if not isinstance(found, Seq) or not 0 < len(found.items) <= most:
-        _refuse()
-    texts = tuple(item for item in found.items if isinstance(item, tuple) and item[0])
-    if len({text for text, _, _ in texts}) < len(found.items):
-        _refuse()
-    return texts
-
-
-def _switch(node: Map, key: str) -> bool:
-    if key not in node.entries:
-        return False
-    text, plain, _ = _scalar(node, key)
-    if not plain or text not in ("true", "false"):
-        _refuse()
-    return text == "true"
-
-
-def _whole(node: Map, key: str, least: int, most: int, usual: int) -> int:
-    if key not in node.entries:
-        return usual
-    text, plain, _ = _scalar(node, key)
-    if not plain or not _is_whole(text) or not least <= int(text) <= most:
-        _refuse()
-    return int(text)
-
-
-def _number(node: Map, key: str, most: float, usual: float) -> float:
-    if key not in node.entries:
-        return usual
-    text, plain, _ = _scalar(node, key)
-    if not plain or len(text) >= 20 or not _is_number(text) or not 0 < float(text) <= most:
-        _refuse()
-    return float(text)

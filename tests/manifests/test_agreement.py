@@ -119,12 +119,36 @@ AUTH = fixed(
     {"type": wild(word("none", "basic", "oauth2", "session"))},
     {"clientId": TEXT, "clientSecret": TEXT, "tokenUrl": URL, "logonPath": wild(word("/x", "${A}"))},
 )
+WINDOW = fixed(
+    {"name": wild(word("w", "5")), "effect": wild(word("allow", "deny")), "timeZone": wild(word("UTC", "America/Chicago", "X/Y", "a b"))},
+    {
+        "applies": wild(word("all", "loosen")),
+        "weekly": wild(
+            fixed(
+                {"from": wild(word("Mon 07:00", "07:00", "7:00")), "to": wild(word("Fri 17:00", "24:00", "07:00"))},
+                {"days": wild(sequence(wild(word("Mon", "Tue", "Mo"))))},
+            )
+        ),
+        "environments": wild(sequence(wild(word("e", "f")))),
+    },
+)
+RECURRING = fixed(
+    {
+        "name": wild(word("w", "v")),
+        "effect": wild(word("deny")),
+        "timeZone": wild(word("UTC")),
+        "rrule": wild(word("FREQ=DAILY", "FREQ=HOURLY")),
+        "start": wild(word("2026-01-05T08:00", "2026-13-05T08:00", "2026-01-05T08:00:30", "2026-01-05")),
+    },
+    {"duration": wild(word("PT45M", "P1D", "P1Y", "P", "PT0S")), "weekly": wild(word("x"))},
+)
 NUMBER = wild(st.one_of(SCALAR, word("1", "20", "0.5", "256")))
 ENVIRONMENT = fixed(
     {"url": URL},
     {
         "auth": wild(AUTH),
         "protected": wild(word("true", "false")),
+        "calendar": wild(word("cme", "none")),
         "proxy": URL,
         "tls": wild(fixed({}, {"caFile": TEXT, "certificateFile": TEXT, "keyFile": TEXT})),
         "assumptions": wild(
@@ -154,7 +178,8 @@ PROJECT = wild(
                         "undeclared": wild(word("report")),
                         "environments": wild(mapping(keys("e", "sand-box"), wild(ENVIRONMENT), 2)),
                         "requests": wild(REQUESTS),
-                        "ledger": wild(fixed({"url": wild(word("sqlite:///x", "postgresql://h"))}, {})),
+                        "ledger": wild(fixed({}, {"url": wild(word("sqlite:///x", "postgresql://h")), "leaseSeconds": NUMBER})),
+                        "windows": wild(sequence(wild(st.one_of(WINDOW, RECURRING)))),
                         "guards": wild(word("none")),
                     },
                 )

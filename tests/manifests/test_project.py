@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amsctl.config import Assumptions, AuthType, OffsetCounts, Project, Requests, Secret, UnlimitedAs
+from amsctl.config import Assumptions, AuthType, Calendar, LedgerSettings, OffsetCounts, Project, Requests, Secret, UnlimitedAs
 from amsctl.diagnostics import Source
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests.project import load_project, resolve_environment, resolve_ledger
@@ -47,7 +47,7 @@ FULL = """
       assumptions: {unlimitedAs: "null", firstOffset: 0, offsetCounts: rows}
   requests: {concurrency: 2, perSecond: unlimited, timeoutSeconds: 0.5, deadlineSeconds: 9, settleSeconds: 1, rowsPerPost: 7, pageSize: 3,
     maxBodyBytes: 2048, retries: 0}
-  ledger: {url: "postgresql://u:${SECRET}@h/d"}
+  ledger: {url: "postgresql://u:${SECRET}@h/d", leaseSeconds: 2}
   guards: none"""
 
 
@@ -79,6 +79,7 @@ def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
     assert chosen.source == Source("amsctl.yaml", 12, 7)
     assert resolve_environment(project, "a", {"HOST": "h.example"}).url == "https://h.example/rest/v2"
     assert resolve_ledger(project, {"SECRET": "p"}) == Secret("postgresql://u:p@h/d")
+    assert (project.ledger.lease_seconds, project.ledger.source) == (2, Source("amsctl.yaml", 20, 17))
 
 
 def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
@@ -86,7 +87,8 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
     project = loaded(tmp_path, " {}")
     assert (project.manifests, project.ownership) == ((".",), (Owner.EF, Owner.CMF))
     assert (project.unset_means, project.undeclared, project.guards_off) == (UnsetMeans.UNLIMITED, Undeclared.REPORT, False)
-    assert (project.requests, project.ledger_url, resolve_ledger(project, {})) == (Requests(), None, None)
+    assert (project.requests, project.ledger, project.windows) == (Requests(), LedgerSettings(), ())
+    assert resolve_ledger(project, {}) == Secret(f"sqlite:///{tmp_path.resolve()}/.amsctl/ledger.db")
     with pytest.raises(ConfigError, match="no environment"):
         resolve_environment(project, None, {})
 
@@ -159,6 +161,98 @@ def test_no_secret_is_in_any_message_or_text(tmp_path: Path) -> None:
     assert "hush" not in said
     project = with_environment(tmp_path, '{url: "https://h", auth: {type: basic, clientId: i, clientSecret: hush}}')
     assert "hush" not in repr(resolve_environment(project, None, {}))
+
+
+# --- the ledger ---
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("sqlite:///.amsctl/ledger.db", "sqlite:///{root}/.amsctl/ledger.db"),
+        ("sqlite:///a/../b.db", "sqlite:///{root}/b.db"),
+        ("sqlite:////var/lib/amsctl.db", "sqlite:////var/lib/amsctl.db"),
+        ("sqlite:///${PLACE}/l.db", "sqlite:////srv/x/l.db"),
+        ("${WHOLE}", "postgresql://u:hush@h/d?sslmode=require"),
+    ],
+)
+def test_the_ledger_of_a_file_has_an_absolute_path(url: str, wanted: str, tmp_path: Path) -> None:
+    """Whoever opens it stands somewhere else; a relative path begins where amsctl.yaml stands."""
+    project = loaded(tmp_path, f"\n  ledger: {{url: '{url}'}}")
+    environ = {"PLACE": "/srv/x", "WHOLE": "postgresql://u:hush@h/d?sslmode=require"}
+    assert resolve_ledger(project, environ) == Secret(wanted.format(root=tmp_path.resolve()))
+    assert "hush" not in repr(project)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite:///:memory:", "sqlite:///folder/", "sqlite:///hush?mode=ro", "sqlite:///hush#x"])
+@pytest.mark.parametrize("written", [True, False])
+def test_a_ledger_that_keeps_nothing_is_refused_unseen(url: str, written: bool, tmp_path: Path) -> None:
+    """No file, a folder, memory, or options that could switch durability off; the text is never repeated."""
+    project = loaded(tmp_path, f"\n  ledger: {{url: '{url if written else '${U}'}'}}")
+    with pytest.raises(ConfigError, match="address of the ledger cannot be used") as caught:
+        resolve_ledger(project, {"U": url})
+    assert caught.value.where == "amsctl.yaml:4:17"
+    assert "hush" not in str(caught.value)
+
+
+def test_a_variable_that_is_no_ledger_is_refused_unseen(tmp_path: Path) -> None:
+    """What a variable holds is judged like what is written."""
+    project = loaded(tmp_path, "\n  ledger: {url: '${U}'}")
+    with pytest.raises(ConfigError) as caught:
+        resolve_ledger(project, {"U": "mysql://hush"})
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"variable U is not set \(amsctl\.yaml:4:17"):
+        resolve_ledger(project, {})
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ("ledger: {}", 120),
+        ("ledger: {leaseSeconds: 61}", 61),
+        ("ledger: {leaseSeconds: 3.5}\n  requests: {timeoutSeconds: 1.25}", 3.5),
+        ("requests: {timeoutSeconds: 59}", 120),
+        ("requests: {timeoutSeconds: 100}", 201),
+        ("requests: {timeoutSeconds: 100}\n  ledger: {url: 'sqlite:///x'}", 201),
+    ],
+)
+def test_a_lease_outlasts_a_call(spec: str, seconds: float, tmp_path: Path) -> None:
+    """The default grows with the timeout: who writes no lease is not told of one."""
+    assert loaded(tmp_path, f"\n  {spec}").ledger.lease_seconds == seconds
+
+
+def test_a_lease_that_a_call_could_outlast_is_refused(tmp_path: Path) -> None:
+    """A POST must be over before somebody else may write."""
+    with pytest.raises(ManifestErrors) as caught:
+        loaded(tmp_path, "\n  requests: {timeoutSeconds: 30}\n  ledger: {leaseSeconds: 60.9}")
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.source) == ("lease", Source("amsctl.yaml", 5, 26))
+    assert (found.expected, found.found) == ("at least 61, twice requests.timeoutSeconds and 1 s", "60.9")
+    assert "over before the lease is" in str(found.hint)
+
+
+# --- the calendar ---
+
+
+@pytest.mark.parametrize(
+    ("environment", "calendar"),
+    [
+        ("{url: 'https://amsapinr.cmegroup.com/rest/v2'}", Calendar.CME),
+        ("{url: 'https://AMSAPI.CMEGROUP.COM.:8443/rest/v2'}", Calendar.CME),
+        ("{url: 'https://cmegroup.com/rest/v2'}", Calendar.CME),
+        ("{url: '${CME}'}", Calendar.CME),
+        ("{url: 'https://amsapi.cmegroup.com/rest/v2', calendar: none}", Calendar.NONE),
+        ("{url: 'https://notcmegroup.com/rest/v2'}", Calendar.NONE),
+        ("{url: 'https://cmegroup.com.example/rest/v2'}", Calendar.NONE),
+        ("{url: 'https://example/amsapi.cmegroup.com'}", Calendar.NONE),
+        ("{url: 'http://127.0.0.1:8480/rest/v2'}", Calendar.NONE),
+        ("{url: 'http://127.0.0.1:8480/rest/v2', calendar: cme}", Calendar.CME),
+    ],
+)
+def test_the_calendar_is_cmes_on_cmes_hosts_and_a_setting_elsewhere(environment: str, calendar: Calendar, tmp_path: Path) -> None:
+    """The sandbox and the demo work at the weekend; the host of a variable is known when it is read."""
+    chosen = resolve_environment(with_environment(tmp_path, environment), None, {"CME": "https://amsapi.cmegroup.com/rest/v2"})
+    assert chosen.calendar is calendar
 
 
 # --- addresses ---
@@ -252,7 +346,7 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
     ("spec", "expected"),
     [
         (" {policies: []}", ("unknown-key", 3, 8)),
-        (" {windows: []}", ("unknown-key", 3, 8)),
+        (" {windows: []}", ("length", 3, 17)),
         (" {guards: all}", ("choice", 3, 16)),
         (" {guards: {}}", ("choice", 3, 16)),
         (" {manifests: accounts}", ("type", 3, 19)),
@@ -284,8 +378,13 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
         (" {requests: {timeoutSeconds: 0}}", ("bounds", 3, 35)),
         (" {requests: {timeoutSeconds: 3601}}", ("bounds", 3, 35)),
         (" {requests: {timeout: 1}}", ("unknown-key", 3, 19)),
-        (" {ledger: {}}", ("missing-key", 3, 8)),
+        (" {ledger: {path: x}}", ("unknown-key", 3, 17)),
         (" {ledger: {url: 'mysql://x'}}", ("url", 3, 22)),
+        (" {ledger: {leaseSeconds: 0}}", ("bounds", 3, 31)),
+        (" {ledger: {leaseSeconds: 86401}}", ("bounds", 3, 31)),
+        (" {ledger: {leaseSeconds: '9'}}", ("type", 3, 31)),
+        (" {ledger: []}", ("type", 3, 16)),
+        (" {environments: {a: {url: 'https://h', calendar: nyse}}}", ("choice", 3, 55)),
         (" {undeclared: keep}", ("choice", 3, 20)),
         (" []", ("type", 3, 7)),
         ("", ("type", 3, 6)),
@@ -299,7 +398,7 @@ def test_a_wrong_project_file_is_refused_at_its_place(spec: str, expected: tuple
 
 
 def test_keys_of_later_versions_are_said_to_be_unknown_yet(tmp_path: Path) -> None:
-    """policies, approvals and windows are announced: the error says that this version has none."""
+    """policies and approvals are announced: the error says that this version has none."""
     with pytest.raises(ManifestErrors) as caught:
         loaded(tmp_path, " {policies: [], approvals: {}}")
     assert [one.hint for one in caught.value.diagnostics] == [f"this version does not know {key} yet" for key in ("policies", "approvals")]
