@@ -1,0 +1,77 @@
+"""Who runs amsctl and why, as far as the surroundings tell: a person at a terminal or a pipeline, the commit and its ticket. Standard library only."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_TICKET: Final = re.compile(r"\b[A-Z][A-Z0-9]{1,15}-[1-9][0-9]{0,9}\b")
+MOST_MESSAGE: Final = 2000
+"""Characters of a commit message or a reason that are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A CI run: its system, the person it names, and the address of the run. Empty texts where it tells nothing."""
+
+    system: str
+    actor: str
+    run_url: str
+
+
+def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
+    """The CI run that this process belongs to; ``None`` outside of one."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        server, repository, run = (environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
+        url = f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
+        actor = environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR", "")
+        return Pipeline(system="github", actor=actor, run_url=url)
+    if environ.get("GITLAB_CI") == "true":
+        return Pipeline(system="gitlab", actor=environ.get("GITLAB_USER_LOGIN", ""), run_url=environ.get("CI_JOB_URL", ""))
+    if environ.get("CI", "").lower() in {"1", "true"}:
+        url = environ.get("BUILD_URL", "")
+        return Pipeline(system="ci", actor=environ.get("BUILD_USER", ""), run_url=url)
+    return None
+
+
+def user() -> str:
+    """The operating system's name of whoever runs this process; empty where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def host() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+def who(environ: Mapping[str, str], *, principal: str, git_author: str | None) -> dict[str, object]:
+    """Who runs this: git author of what is applied, CI identity, user and host, and the API ID that the AMS sees."""
+    pipeline = pipeline_of(environ)
+    ci = None if pipeline is None else {"system": pipeline.system, "actor": pipeline.actor, "run_url": pipeline.run_url}
+    return {"git_author": git_author, "ci": ci, "user": user(), "host": host(), "principal": principal}
+
+
+def who_words(who: Mapping[str, Any]) -> str:
+    """Who ran something, from the body that :func:`who` made: ``root@host, github jo https://…/runs/1, manifests by Jo Risk <…>, API ID API_RISK``.
+    What is not known is left out; empty when nothing is.
+    """
+    ci = who.get("ci")
+    parts = ["@".join(str(who[name]) for name in ("user", "host") if who.get(name))]
+    parts.append(" ".join(str(ci[name]) for name in ("system", "actor", "run_url") if ci.get(name)) if isinstance(ci, Mapping) else "")
+    parts += [f"{words} {who[name]}" for name, words in (("git_author", "manifests by"), ("principal", "API ID")) if who.get(name)]
+    return ", ".join(part for part in parts if part)
+
+
+def why(*, commit: str | None, message: str | None, reason: str | None) -> dict[str, object]:
+    """Why: the commit with its message, the reason given on the command line, and the first ticket (``ABC-123``) that either names."""
+    message = None if message is None else message[:MOST_MESSAGE]
+    reason = None if reason is None else reason[:MOST_MESSAGE]
+    found = _TICKET.search(f"{reason or ''}\n{message or ''}")
+    return {"commit": commit, "message": message, "ticket": None if found is None else found.group(), "reason": reason}
