@@ -88,25 +88,34 @@ def parse_object(content: bytes) -> dict[str, object]:
     """
     if _is_deep(content):
         raise NotUsable(f"it is nested deeper than {MAX_DEPTH} levels")
-    try:
-        text = content.decode("utf-8")
-        if _LONG_RUN not in content.translate(_DIGITS_AS_ZERO):
-            value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-        else:
-            value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole_number)
-    except UnicodeDecodeError:
-        raise NotUsable("it is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        page = content.lstrip()[:1] == b"<"
-        found = "it is a web page, not JSON" if page else f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
-        raise NotUsable("it is empty" if not content.strip() else found) from None
-    except RecursionError:
-        raise NotUsable(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    value, reason = _parsed(content)
+    if reason:
+        raise NotUsable(reason)
     if not isinstance(value, dict):
         raise NotUsable("it is not a JSON object")
     if b"\\u" in content and _SURROGATE.search(content) is not None:
         _check_surrogates(value)
     return value
+
+
+def _parsed(content: bytes) -> tuple[object, str]:
+    """The JSON value, or why there is none. The parser's own errors hold the whole body, so none of them may hang on ours."""
+    try:
+        text = content.decode("utf-8")
+        if _LONG_RUN not in content.translate(_DIGITS_AS_ZERO):
+            return json.loads(text, object_pairs_hook=_object, parse_constant=_constant), ""
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole_number), ""
+    except NotUsable as reason:
+        return None, str(reason)
+    except UnicodeDecodeError:
+        return None, "it is not UTF-8"
+    except json.JSONDecodeError as error:
+        if not content.strip():
+            return None, "it is empty"
+        page = content.lstrip()[:1] == b"<"
+        return None, "it is a web page, not JSON" if page else f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
+    except RecursionError:
+        return None, f"it is nested deeper than {MAX_DEPTH} levels"
 
 
 _LONG_RUN: Final = b"0" * (MAX_DIGITS + 1)

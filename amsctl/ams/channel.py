@@ -6,16 +6,18 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from amsctl.ams.auth import Credential, Headers, open_credential
 from amsctl.ams.body import NotUsable, check_content_type, parse_object
-from amsctl.ams.clock import Clock
+from amsctl.ams.clock import Clock, ServerTime
 from amsctl.ams.pacing import Pace
 from amsctl.ams.retrying import RETRIED_STATUSES, RetryBudget, backoff_seconds, retry_after_seconds
 from amsctl.ams.transport import Line, Origin, RawAnswer, Transport, open_transport
 from amsctl.config import AuthType, Environment, Requests
-from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
+from amsctl.errors import AmsctlError, AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
 from amsctl.wire.answers import error_in
 from amsctl.wire.paths import query_value
 
@@ -44,8 +46,15 @@ class Shared:
     credential: Credential
     pace: Pace
     clock: Clock
+    server_time: ServerTime
     statistics: Statistics
     draw: Callable[[], float]
+
+    def observe(self, answer: RawAnswer, asked_at: float) -> None:
+        """What every answer of the environment tells besides its body: its size, its clock, its cookies."""
+        self.statistics.bytes += answer.raw_bytes
+        self.server_time.observe(answer.header("date"), asked_at=asked_at, age=answer.header("age"))
+        self.credential.observe(answer)
 
 
 def target_of(path: str, query: Mapping[str, str]) -> str:
@@ -156,12 +165,12 @@ class GetChannel:
         generation = shared.credential.generation
         shared.statistics.calls += 1
         timeout = max(0.001, min(shared.requests.timeout_seconds, seconds_left))
+        asked_at = shared.clock.monotonic()
         try:
             answer = await self._line.exchange("GET", target, headers=(*COMMON_HEADERS, *headers), timeout_seconds=timeout, where=where)
         except (AmsUnreachable, AmsNoAnswer) as error:
             return _Tried(error=error, generation=generation, may_retry=True)
-        shared.statistics.bytes += answer.raw_bytes
-        shared.credential.observe(answer)
+        shared.observe(answer, asked_at)
         retry_after = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
         try:
             return _Tried(body=judged(answer, where=where, conceal=shared.credential.conceal), generation=generation)
@@ -196,6 +205,15 @@ class _Tried:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A good answer to a POST; ``sha256`` (hex) is over its decoded body."""
+
+    status: int
+    body: JsonObject
+    sha256: str
+
+
 class PostChannel:
     """POST requests: each is sent once, on a connection of its own."""
 
@@ -203,10 +221,13 @@ class PostChannel:
         self._line = line
         self._shared = shared
 
-    async def post(self, path: str, query: Mapping[str, str], content: bytes, *, where: str) -> tuple[int, JsonObject]:
+    async def post(
+        self, path: str, query: Mapping[str, str], content: bytes, *, where: str, leaving: Callable[[], None] | None = None
+    ) -> Posted:
         """Status and JSON object of the answer.
 
-        Raises AmsUnreachable when it is certain that nothing was sent, AmsNoAnswer when it may have been, AmsRefused and AmsMalformed with the
+        ``leaving`` is asked last, before a connection is made and again once there is one; when it raises an AmsctlError, nothing is sent. Raises
+        AmsUnreachable when it is certain that nothing was sent, AmsNoAnswer when it may have been, AmsRefused and AmsMalformed with the
         ``http_status`` of an answer that came. A 401 renews the credential and tells so (``credential_refreshed``); it is never sent again here.
         """
         target = target_of(path, query)
@@ -214,7 +235,11 @@ class PostChannel:
         async with shared.pace.slot():
             headers = await self._credential_headers(where)
             generation = shared.credential.generation
+            ask = None if leaving is None else partial(_ask, leaving, where)
+            if ask is not None:
+                ask()
             shared.statistics.calls += 1
+            asked_at = shared.clock.monotonic()
             answer = await self._line.exchange(
                 "POST",
                 target,
@@ -222,17 +247,23 @@ class PostChannel:
                 content=content,
                 timeout_seconds=shared.requests.timeout_seconds,
                 where=where,
+                leaving=ask,
             )
-        shared.statistics.bytes += answer.raw_bytes
-        shared.credential.observe(answer)
+        shared.observe(answer, asked_at)
+        digest = sha256(answer.content).hexdigest()
         try:
-            return answer.status, judged(answer, where=where, conceal=shared.credential.conceal)
+            body = judged(answer, where=where, conceal=shared.credential.conceal)
+            return Posted(status=answer.status, body=body, sha256=digest)
         except AmsRefused as refusal:
+            refusal.response_sha256 = digest
             refusal.retry_after_seconds = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
             if answer.status == 429:
                 shared.pace.slow_down()
             if answer.status == 401:
                 refusal.credential_refreshed = await self._renewed(generation)
+            raise
+        except AmsMalformed as problem:
+            problem.response_sha256 = digest
             raise
 
     async def _credential_headers(self, where: str) -> Headers:
@@ -249,6 +280,17 @@ class PostChannel:
             return await self._shared.credential.renew(generation)
         except AmsError:
             return False
+
+
+def _ask(leaving: Callable[[], None], where: str) -> None:
+    """The last word before a write; a no of whatever kind means that nothing was sent."""
+    try:
+        leaving()
+    except AmsUnreachable as refusal:
+        refusal.place(where)
+        raise
+    except AmsctlError as refusal:
+        raise AmsUnreachable(refusal.what, where=refusal.where or where, hint=f"nothing was sent; {refusal.hint or 'see above'}") from None
 
 
 # --- opening ---
@@ -278,6 +320,7 @@ async def opened(
         credential=credential,
         pace=Pace(concurrency=requests.concurrency, per_second=requests.per_second, clock=clock),
         clock=clock,
+        server_time=ServerTime(clock),
         statistics=Statistics(),
         draw=draw,
     )

@@ -53,6 +53,14 @@ class Reader:
         """Bytes of bodies received so far, as they came over the wire."""
         return self._shared.statistics.bytes
 
+    @property
+    def clock_offset_seconds(self) -> float | None:
+        """How far the clock of the AMS is ahead of this machine's wall clock (negative: behind), by the ``Date`` of its answers.
+
+        ``None`` while no answer told. Good to about half a second and half of the quickest round trip.
+        """
+        return self._shared.server_time.offset_seconds
+
     async def firms(self) -> tuple[Firm, ...]:
         """The clearing firms that this API ID may use for ICC, sorted by name. Asked for once."""
         async with self._firms_lock:

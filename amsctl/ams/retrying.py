@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
+
+from amsctl.ams.clock import http_date
 
 RETRIED_STATUSES: Final = frozenset({429, 502, 503, 504})
 BASE_SECONDS: Final = 0.25
@@ -22,11 +22,10 @@ def retry_after_seconds(text: str, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         seconds = float(text[:12])
     else:
-        try:
-            moment = parsedate_to_datetime(text)
-            seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
+        moment = http_date(text)
+        if moment is None:
             return None
+        seconds = moment - now
     return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)
 
 
@@ -38,7 +37,9 @@ def backoff_seconds(attempt: int, draw: Callable[[], float]) -> float:
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Retries that a whole run may spend: a tenth of its calls and a small floor, so that trouble at the AMS is not answered with a multiple of the load."""
+    """Retries that a whole run may spend: a tenth of its calls, or a few where it makes few, so that trouble at the AMS is not answered with a multiple of
+    the load.
+    """
 
     calls: int = 0
     spent: int = 0
@@ -49,7 +50,7 @@ class RetryBudget:
 
     def spend(self) -> bool:
         """Take one retry; ``False`` when none is left."""
-        if self.spent >= BUDGET_FLOOR + BUDGET_SHARE * self.calls:
+        if self.spent >= max(BUDGET_FLOOR, BUDGET_SHARE * self.calls):
             return False
         self.spent += 1
         return True

@@ -8,13 +8,15 @@ cookie jar, no proxies or certificates from the environment, no netrc, and no he
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiohttp
@@ -25,6 +27,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from amsctl.ams.body import Inflater, NotUsable
 from amsctl.config import Environment, Tls
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsUnreachable, ConfigError
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 Transport = httpx.AsyncBaseTransport
 
@@ -54,13 +60,32 @@ class Origin:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+            own_port = {"https": 443, "http": 80}[parts.scheme]
+            port = own_port if parts.port is None else parts.port
         except (ValueError, KeyError):
             raise ConfigError(f"{what} is not a usable URL", expected="https://HOST[:PORT]/PATH") from None
         if not parts.hostname or parts.username is not None or parts.query or parts.fragment or "?" in url or "#" in url:
             raise ConfigError(f"{what} is not a usable URL", expected="https://HOST[:PORT]/PATH without user, query or fragment")
         _check_target(parts.path or "/", SAFE_PATH)
-        return cls(parts.scheme, parts.hostname, port, parts.path if whole else parts.path.rstrip("/"))
+        origin = cls(parts.scheme, parts.hostname, port, parts.path if whole else parts.path.rstrip("/"))
+        if not origin._is_one_place() or ("[" in parts.netloc) != (":" in origin.host):
+            raise ConfigError(f"{what} has a host that is not a name or an address of the usual form", expected="https://HOST[:PORT]/PATH")
+        return origin
+
+    def _is_one_place(self) -> bool:
+        """Whether everybody who reads the address, the libraries below included, reads the same host and port out of it."""
+        if not _HOST.fullmatch(self.host) or not 0 < self.port < 65536:
+            return False
+        try:
+            if ":" in self.host or _NUMERIC.search(self.host):  # 127.1, 0177.0.0.1 and 2130706433 mean one thing here and another there
+                ipaddress.ip_address(self.host)
+            by_httpx = httpx.URL(str(self))
+            by_yarl = yarl.URL(str(by_httpx), encoded=True)
+            _ = by_httpx.host, by_yarl.host  # names in other alphabets are decoded here, or fail to be
+        except (ValueError, httpx.InvalidURL):
+            return False
+        ports = {by_httpx.port or {"https": 443, "http": 80}[self.scheme], by_yarl.port, self.port}
+        return by_httpx.raw_host.decode() == self.host == by_yarl.raw_host and len(ports) == 1
 
     @property
     def netloc(self) -> str:
@@ -77,6 +102,8 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
 
+_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
+_NUMERIC: Final = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$")
 _LONE_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -112,13 +139,17 @@ class CertificateRefused(httpx.ConnectError):
 
 @dataclass(slots=True)
 class Phase:
-    """How far a request got. Starts as "may be sent"; the transport that knows better says so."""
+    """How far a request got. Starts as "may be sent"; the transport that knows better says so. ``opened`` counts connections made for it alone."""
 
     connected: bool = True
+    opened: int = 0
 
 
 PHASE: Final = "amsctl.phase"
 """Name of the request extension that carries the :class:`Phase`."""
+
+LEAVING: Final = "amsctl.leaving"
+"""Name of the request extension that carries what to call once there is a connection and before the first byte; what it raises goes to the caller."""
 
 UNREACHABLE: Final = "nothing was sent; check the environment's url and the network, and whether the AMS is in its weekly closure"
 _NOT_SENT: Final[Mapping[type[Exception], str]] = {
@@ -203,17 +234,28 @@ class Line:
         self.origin = origin
 
     async def exchange(
-        self, method: str, target: str, *, headers: Sequence[tuple[str, str]], content: bytes = b"", timeout_seconds: float, where: str
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content: bytes = b"",
+        timeout_seconds: float,
+        where: str,
+        leaving: Callable[[], None] | None = None,
     ) -> RawAnswer:
         """Send one request and return its whole answer, whatever its status; ``target`` is path and query below the origin's path, encoded.
 
-        Raises AmsUnreachable (nothing was sent), AmsNoAnswer (it may have been), AmsMalformed (an answer whose body broke its bounds).
+        ``leaving`` is called once there is a connection; what it raises keeps the request from being sent. Raises AmsUnreachable (nothing was sent),
+        AmsNoAnswer (it may have been), AmsMalformed (an answer whose body broke its bounds).
         """
         if method not in self._methods:
             raise AssertionError(f"this line does not send {method}")
         request = self._request(method, target, headers, content)
         phase = Phase()
         request.extensions[PHASE] = phase
+        if leaving is not None:
+            request.extensions[LEAVING] = leaving
         failure: AmsError
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -296,6 +338,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy_headers = {"Proxy-Authorization": self._proxy[1]}
             else:
                 headers.append(("Proxy-Authorization", self._proxy[1]))
+        _PASSAGE.set(_Passage(phase if isinstance(phase, Phase) else Phase(), request.extensions.get(LEAVING)))
         response = await session.request(
             request.method,
             yarl.URL(str(request.url), encoded=True),
@@ -319,14 +362,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = (
-                aiohttp.TCPConnector(limit=0, force_close=True)
-                if self._fresh
-                else aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
-            )
+            connector = _Connector(limit=0, force_close=True) if self._fresh else _Connector(limit=0, keepalive_timeout=IDLE_SECONDS)
             trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_connected)
-            trace.on_connection_reuseconn.append(_connected)
+            trace.on_connection_create_end.append(_opened)
+            trace.on_connection_reuseconn.append(_reused)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -345,7 +384,46 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session = None
 
 
-async def _connected(session: object, context: object, parameters: object) -> None:
+class _Passage(NamedTuple):
+    """What belongs to the request that is under way: how far it got, and who has the last word."""
+
+    phase: Phase
+    leaving: Callable[[], None] | None
+
+
+_PASSAGE: ContextVar[_Passage | None] = ContextVar("amsctl.passage", default=None)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections as aiohttp makes them, with two words of ours.
+
+    aiohttp sends a GET once more, uncounted, when its connection ends without an answer. That is right where a kept connection had gone stale, and a
+    silent doubling of the load where the server drops fresh ones: there the second connection is refused. And once there is a connection, whoever has
+    the last word is asked whether the request may still leave: connecting can take as long as the whole timeout.
+    """
+
+    async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 (aiohttp's own signature)
+        passage = _PASSAGE.get()
+        if passage is not None and passage.phase.opened:
+            raise aiohttp.ServerDisconnectedError
+        connection = await super().connect(req, traces, timeout)
+        if passage is not None and passage.leaving is not None:
+            try:
+                passage.leaving()
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+
+async def _opened(session: object, context: object, parameters: object) -> None:
+    phase = getattr(context, "trace_request_ctx", None)
+    if isinstance(phase, Phase):
+        phase.connected = True
+        phase.opened += 1
+
+
+async def _reused(session: object, context: object, parameters: object) -> None:
     phase = getattr(context, "trace_request_ctx", None)
     if isinstance(phase, Phase):
         phase.connected = True

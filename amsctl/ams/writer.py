@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,25 +12,23 @@ from amsctl.ams.client import Reader
 from amsctl.ams.clock import Clock, SystemClock, stamp
 from amsctl.ams.transport import Line, Transport, open_transport
 from amsctl.config import Environment, Requests
+from amsctl.wire.bodies import request_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A good answer to a POST, not yet compared with what was asked (a 200 is not proof, AMS §3.8).
 
-    ``request_sha256`` is over the bytes of the body as sent; ``sent_at`` and ``answered_at`` are UTC.
+    ``request_sha256`` is over the bytes of the body as sent, ``response_sha256`` over those of the answer's body, decoded; both in hex. ``sent_at`` and
+    ``answered_at`` are UTC.
     """
 
     http_status: int
     body: JsonObject
     request_sha256: str
+    response_sha256: str
     sent_at: str
     answered_at: str
-
-
-def encoded(body: Mapping[str, object]) -> bytes:
-    """A request body as the bytes that are sent: JSON, ASCII, without blanks."""
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 class Writer:
@@ -42,19 +39,29 @@ class Writer:
         self._channel = channel
         self._clock = clock
 
-    async def post(self, path: str, query: Mapping[str, str], body: Mapping[str, object]) -> Answer:
+    async def post(
+        self, path: str, query: Mapping[str, str], body: Mapping[str, object], *, leaving: Callable[[], None] | None = None
+    ) -> Answer:
         """Send one POST, once, on a fresh connection. ``path`` is below the environment's url and encoded (``wire.paths``).
+
+        ``leaving`` is the last word: it is called when it is this call's turn and the credential is at hand, and again once there is a connection,
+        right before the first byte. When it raises an AmsctlError nothing is sent, and that comes as AmsUnreachable.
 
         Raises AmsUnreachable only when it is certain that nothing was sent, AmsNoAnswer when it may have been, and AmsRefused or AmsMalformed with
         ``http_status`` when an answer came. A 5xx does not prove that nothing was stored. After a 401, ``credential_refreshed`` of the AmsRefused
         tells whether there is a newer credential to re-read and send again with.
         """
-        content = encoded(body)
+        content = request_bytes(body)
         sent_at = stamp(self._clock.wall())
-        status, answer = await self._channel.post(path, query, content, where=f"POST {path}")
-        answered_at = stamp(self._clock.wall())
-        digest = sha256(content).hexdigest()
-        return Answer(http_status=status, body=answer, request_sha256=digest, sent_at=sent_at, answered_at=answered_at)
+        posted = await self._channel.post(path, query, content, where=f"POST {path}", leaving=leaving)
+        return Answer(
+            http_status=posted.status,
+            body=posted.body,
+            request_sha256=sha256(content).hexdigest(),
+            response_sha256=posted.sha256,
+            sent_at=sent_at,
+            answered_at=stamp(self._clock.wall()),
+        )
 
 
 @asynccontextmanager

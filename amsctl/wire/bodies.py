@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias, assert_never
 
@@ -13,6 +14,11 @@ JsonObject: TypeAlias = dict[str, object]
 SIDE_KEYS: Final[Mapping[Owner, str]] = {Owner.EF: "efLimits", Owner.CMF: "cmfLimits"}
 STATUS_LETTERS: Final[Mapping[AccountStatus, str]] = {AccountStatus.ACTIVE: "A", AccountStatus.INACTIVE: "I"}
 DELETE_QUERY: Final[Mapping[str, str]] = {"delete": "true"}
+
+
+def request_bytes(body: Mapping[str, object]) -> bytes:
+    """A request body as the bytes that are sent, and that are digested before: JSON, ASCII, without blanks."""
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def limits_body(account: AccountKey, rows: Iterable[JsonObject]) -> JsonObject:

@@ -16,13 +16,19 @@ def segment(text: str) -> str:
     An account called ``A?delete=true`` must never turn an update into a delete.
     """
     if text in {"", ".", ".."} or not text.isprintable():
-        raise AmsError(f"{text!r} cannot be part of an AMS address", hint="correct the identifier in the manifest")
+        raise _unfit(text)
     return quote(text, safe="")
 
 
 def query_value(text: str) -> str:
-    """One value of a query string, percent-encoded."""
+    """One value of a query string, percent-encoded; AmsError for what no URL can carry (controls, bytes that are no UTF-8)."""
+    if not text.isprintable():
+        raise _unfit(text)
     return quote(text, safe="")
+
+
+def _unfit(text: str) -> AmsError:
+    return AmsError(f"{text!r} cannot be part of an AMS address", hint="correct the identifier")
 
 
 def accounts(firm: str) -> str:

@@ -15,9 +15,10 @@ import pytest
 from amsctl.ams.body import MAX_DEPTH
 from amsctl.ams.channel import GetChannel
 from amsctl.ams.client import Reader, open_reader
-from amsctl.ams.writer import encoded, open_writer
+from amsctl.ams.writer import open_writer
 from amsctl.config import Auth, AuthType, Secret
-from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable
+from amsctl.errors import AmsctlError, AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, Frozen, LockLost
+from amsctl.wire.bodies import request_bytes
 from tests.ams.doubles import Heard, JumpingClock, answer, environment, requests, run, wire
 from tests.ams.test_body import MALFORMED
 
@@ -166,7 +167,7 @@ def test_the_deadline_bounds_a_single_try_too() -> None:
 
 
 def test_a_storm_of_failures_is_not_answered_with_a_storm() -> None:
-    """1,000 calls that all fail cost at most a tenth and the floor more."""
+    """1,000 calls that all fail cost at most a tenth more."""
 
     async def scenario() -> None:
         script = Script(status(503))
@@ -174,7 +175,7 @@ def test_a_storm_of_failures_is_not_answered_with_a_storm() -> None:
         async with open_reader(environment("http://ams/"), settings, clock=JumpingClock(), transport=script) as reader:
             results = await asyncio.gather(*(reader._get("/x", {}, where="") for _ in range(1000)), return_exceptions=True)
         assert all(isinstance(result, AmsError) for result in results)
-        assert len(script.seen) <= 1130
+        assert len(script.seen) <= 1100
 
     run(scenario())
 
@@ -248,10 +249,11 @@ def test_a_post_is_the_bytes_that_were_digested() -> None:
     got = run(post(script))
     (request,) = script.seen
     assert str(request.url) == "http://ams/rest/v2/status/clearing/F?delete=true"
-    assert request.content == b'{"a":"\\u00e9","b":[1,null]}' == encoded({"a": "é", "b": [1, None]})
+    assert request.content == b'{"a":"\\u00e9","b":[1,null]}' == request_bytes({"a": "é", "b": [1, None]})
     assert request.headers["content-type"] == "application/json"
     assert (got.http_status, got.body) == (201, {"limits": []})
     assert got.request_sha256 == sha256(request.content).hexdigest()
+    assert got.response_sha256 == sha256(b'{"limits":[]}').hexdigest()
     assert got.sent_at.endswith("Z")
     assert got.answered_at >= got.sent_at
 
@@ -268,6 +270,77 @@ def test_a_post_to_another_address_is_never_sent(path: str) -> None:
         assert script.seen == []
 
     run(scenario())
+
+
+@pytest.mark.parametrize("no", [AmsUnreachable("frozen"), LockLost("taken over", hint="see lock status"), Frozen("frozen")])
+def test_the_last_word_before_a_post_keeps_it_from_leaving(no: AmsctlError) -> None:
+    """A no of ``leaving``, of whatever kind, means AmsUnreachable and not one request, nor one counted."""
+
+    def leaving() -> None:
+        raise no
+
+    async def scenario() -> None:
+        script = Script(OK)
+        async with open_writer(environment("http://ams"), requests(), transport=script) as writer:
+            with pytest.raises(AmsUnreachable) as caught:
+                await writer.post("/status/clearing/F", {}, {}, leaving=leaving)
+            assert writer.reader.calls == 0
+        assert script.seen == []
+        assert (caught.value.what, caught.value.where) == (no.what, "POST /status/clearing/F")
+
+    run(scenario())
+
+
+def test_a_defect_in_the_last_word_keeps_a_post_from_leaving_too() -> None:
+    """An exception that is none of ours goes its own way; nothing was sent."""
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        script = Script(OK)
+        async with open_writer(environment("http://ams"), requests(), transport=script) as writer:
+            with pytest.raises(ZeroDivisionError):
+                await writer.post("/status/clearing/F", {}, {}, leaving=broken)
+        assert script.seen == []
+
+    run(scenario())
+
+
+def test_the_last_word_comes_after_pace_and_credential() -> None:
+    """What was still true when the call was queued may not be when it leaves: it is asked last."""
+    seen: list[str] = []
+
+    class Slow(JumpingClock):
+        async def sleep(self, seconds: float) -> None:
+            seen.append("pace")
+            await super().sleep(seconds)
+
+    class Noting(Script):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request.url.path)
+            return await super().handle_async_request(request)
+
+    async def scenario() -> None:
+        token = httpx.Response(200, json={"access_token": "t", "token_type": "bearer", "expires_in": 1799})
+        auth = Auth(type=AuthType.OAUTH2, client_id="API_X", client_secret=Secret("x"), token_url="http://ams/token")
+        script = Noting(token, OK)
+        async with open_writer(environment("http://ams", auth=auth), requests(per_second=1.0), clock=Slow(), transport=script) as writer:
+            await writer.post("/x", {}, {}, leaving=lambda: seen.append("leaving"))
+            await writer.post("/x", {}, {}, leaving=lambda: seen.append("leaving"))
+
+    run(scenario())
+    assert seen == ["/token", "leaving", "/x", "pace", "leaving", "/x"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [(status(400, '{"errorType": "x", "error": "y"}'), AmsRefused), (status(500, "<html>"), AmsMalformed)]
+)
+def test_a_post_that_was_not_answered_well_keeps_the_digest_of_the_answer(reply: httpx.Response, kind: type[AmsError]) -> None:
+    """What the AMS said to a write is on record whatever it was."""
+    with pytest.raises(kind) as caught:
+        run(post(Script(reply)))
+    assert getattr(caught.value, "response_sha256", None) == sha256(reply.content).hexdigest()
 
 
 def test_a_post_that_is_refused_tells_how_long_to_wait() -> None:
@@ -344,7 +417,8 @@ def test_asking_for_a_token_is_tried_again() -> None:
 def test_a_reader_has_no_way_to_write() -> None:
     """No public name of it writes, and its line refuses every method but GET."""
     assert {name for name in dir(Reader) if not name.startswith("_")} == {
-        "account", "accounts", "bytes", "calls", "eligible_products", "firms", "limits", "resolve", "statistics", "statuses", "suspensions",
+        "account", "accounts", "bytes", "calls", "clock_offset_seconds", "eligible_products", "firms", "limits", "resolve",
+        "statistics", "statuses", "suspensions",
     }  # fmt: skip
     assert {name for name in dir(GetChannel) if not name.startswith("_")} == {"get"}
 

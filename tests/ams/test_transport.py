@@ -157,7 +157,7 @@ def test_tls_to_a_proxy_is_ours_too() -> None:
 def test_an_address_that_the_library_rewrites_is_not_sent() -> None:
     """The last look before sending: what httpx made of the URL must be what was asked for, to the letter."""
     script = httpx.MockTransport(lambda request: httpx.Response(200))
-    line = Line(script, Origin.of("http://\u00fcmlaut.example", what=""), methods=("GET",), max_body_bytes=1)
+    line = Line(script, Origin("http", "\u00fcmlaut.example", 80, ""), methods=("GET",), max_body_bytes=1)
     with pytest.raises(AmsUnreachable, match="as it is written"):
         run(line.exchange("GET", "/", headers=(), timeout_seconds=1, where=""))
 
