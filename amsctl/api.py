@@ -107,20 +107,34 @@ def plan(manifests: Manifests, live: Live) -> Plan:
     return flow.assembled(wish, parts, SystemClock())
 
 
-def apply(plan: Plan, manifests: Manifests, *, environ: Mapping[str, str] | None = None, approved: bool = False) -> Report:
-    """Carry out ``plan`` and report on every step. It is carried out exactly, or refused before the first write.
+def apply(
+    plan: Plan, manifests: Manifests, *, environ: Mapping[str, str] | None = None, approved: bool = False, reason: str | None = None
+) -> Report:
+    """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write.
 
-    ``approved`` must be true: calling this is the approval, and there is nobody to ask. Stale when the plan has expired or target, manifests or the
-    rules of the project are no longer what it saw; Refused when a finding blocks it. Live state that moved is told by the report (``stale``), whose
-    ``exit_code`` says how it ended.
+    ``approved`` must be true: calling this is the approval, and there is nobody to ask. Stale when the plan has expired, was carried out already, or
+    target, manifests or the rules of the project are no longer what it saw; Refused when a finding blocks it; Later when a lock, a freeze or a window
+    forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by the report (``stale``), whose ``exit_code`` says how it
+    ended.
     """
+    from amsctl import runs
     from amsctl.ams.clock import SystemClock
+    from amsctl.ledger.store import open_ledger
+    from amsctl.manifests.project import resolve_ledger
 
     if not approved:
         raise ApprovalMissing("apply was called without approval", expected="approved=True", found="approved=False")
-    project = manifests.project
-    environment = resolve_environment(project, plan.target.environment, os.environ if environ is None else environ)
+    project, environ = manifests.project, os.environ if environ is None else environ
+    environment = resolve_environment(project, plan.target.environment, environ)
     flow.check_age(plan, SystemClock())
     flow.check_target(plan, project, environment)
     flow.check_manifests(plan, flow.manifests_hash(manifests.desired))
-    return flow.run(flow.carry_out(plan, project, environment))
+    with open_ledger(resolve_ledger(project, environ), clock=SystemClock()) as ledger:
+        undertaking = runs.Undertaking(
+            project=project,
+            environment=environment,
+            ledger=ledger,
+            cause=runs.cause_of(plan, project, environment, environ, consent="approved by the calling program", reason=reason),
+            surroundings=runs.Surroundings(environ=environ),
+        )
+        return flow.run(runs.carry_out(plan, undertaking))

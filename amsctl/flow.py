@@ -6,27 +6,24 @@ The command line and the public interface both come through here; there is no se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from amsctl.applying.executor import Means, Stop, execute, stamp
-from amsctl.applying.recorders import Recorders
+from amsctl.applying.means import stamp
 from amsctl.concurrently import first_of
 from amsctl.config import Environment, Project
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsError, ManifestErrors, Refused, Stale
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
-from amsctl.planning.consistency import check_consistency
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Git, Origin, Plan, Selection, Target
 from amsctl.version import version
 
 if TYPE_CHECKING:
     from amsctl.ams.client import Reader
-    from amsctl.applying.ports import Clock, Recorder
-    from amsctl.applying.report import Report
+    from amsctl.applying.ports import Clock
     from amsctl.manifests.load import Desired
     from amsctl.wire.answers import AccountEntry
 
@@ -51,7 +48,7 @@ class Progress(Protocol):
         ...
 
 
-def _silent(done: int, total: int, calls: int) -> None:
+def silent(done: int, total: int, calls: int) -> None:
     """No progress is wanted."""
 
 
@@ -227,7 +224,7 @@ class Wish:
     git: Git | None = None
 
 
-async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = _silent) -> Plan:
+async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = silent) -> Plan:
     """The plan for the manifests on the live state. Reads only. AmsError when any read fails; ManifestErrors for doubles that only the AMS shows."""
     rules = rules_of(wish.project, wish.environment)
     parts: list[AccountPlan] = []
@@ -307,38 +304,4 @@ def check_findings(plan: Plan) -> None:
         others = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
         raise Refused(
             f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint="correct the manifests and plan again"
-        )
-
-
-async def carry_out(
-    plan: Plan,
-    project: Project,
-    environment: Environment,
-    *,
-    recorders: Sequence[Recorder] = (),
-    stop: Stop | None = None,
-    progress: Progress = _silent,
-) -> Report:
-    """Carry out a plan that was checked and agreed to, and report on every step of it."""
-    check_findings(plan)
-    check_consistency(plan)
-    from amsctl.ams.clock import SystemClock
-    from amsctl.ams.writer import open_writer
-
-    async with open_writer(environment, project.requests) as writer:
-        reader = writer.reader
-        firms = {name: await reader.resolve(name) for name in sorted({step.clearing_firm for step in plan.steps})}
-        return await execute(
-            plan,
-            Means(
-                reader=reader,
-                writer=writer,
-                clock=SystemClock(),
-                firms=firms,
-                recorder=Recorders(recorders),
-                settle_seconds=project.requests.settle_seconds,
-                concurrency=project.requests.concurrency,
-                stop=stop or Stop(),
-                progress=lambda done, total: progress(done, total, reader.calls),
-            ),
         )

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from amsctl.applying.ports import Clock, Reader, Writer
+from amsctl.applying.report import RowsDone
 from amsctl.applying.state import (
     AccountState,
     Call,
@@ -30,7 +31,7 @@ from amsctl.planning.plan import Step
 from amsctl.wire import answers
 
 _SHOWN_DISCREPANCIES: Final = 12
-_FIRST_GATEWAY_STATUS: Final = 502
+_FIRST_UNCLEAR_STATUS: Final = 500
 
 
 class Reply(Enum):
@@ -52,6 +53,8 @@ class Sent:
     message: str = ""
     settles: bool = False
     credential_refreshed: bool = False
+    response_sha256: str | None = None
+    too_old: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ class Result:
     """What became of a step. ``state`` is what was read back, ``None`` when it could not be.
 
     ``ends_account``: nothing more may be written to the account, whatever the next steps do. ``moved`` are values that somebody else changed.
-    ``was_read``: the account was read after the call; not so when the call never left, and the state is then as old as it was.
+    ``was_read``: the account was read after the call; not so when the call never left, and the state is then as old as it was. ``too_old``: it never
+    left because the account was read too long ago.
     """
 
     outcome: Outcome
@@ -70,34 +74,43 @@ class Result:
     ends_account: bool
     moved: tuple[Discrepancy, ...] = ()
     was_read: bool = True
+    too_old: bool = False
+    rows: RowsDone | None = None
+    response_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hand:
-    """What one step needs: where to read and write, how long a late write may take to land, and whether the run is to stop."""
+    """What one step needs: where to read and write, how long a late write may take to land, whether the run is to stop, and what else forbids a write.
+
+    ``announce`` is told the number of each sending, and the HTTP status of the one before it, right before it leaves. ``too_old`` tells whether what was
+    read of the account was read too long ago to be written on.
+    """
 
     reader: Reader
     writer: Writer
     clock: Clock
     settle_seconds: float
     stopping: Callable[[], bool]
+    forbidden: Callable[[], str | None]
+    too_old: Callable[[], bool]
+    announce: Callable[[int, int | None], Awaitable[None]]
 
 
-async def attempt(
-    step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand, *, whole: bool, announce: Callable[[int], None]
-) -> Result:
-    """Send a step and prove what it did. ``whole``: read the whole account back (its last step), else what the call wrote.
+async def attempt(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand, *, whole: bool, first: int = 1) -> Result:
+    """Send a step and prove what it did. ``whole``: read the whole account back (its last step), else what the call wrote. ``first`` is the number
+    under which the first sending is announced.
 
-    ``announce`` is told the number of each sending right before it leaves. A call is sent a second time in one case only: the AMS turned the
-    credential down (401), a fresh one was obtained, a fresh read shows that the call is still wanted, and nobody has asked the run to stop.
+    A call is sent a second time in one case only: the AMS turned the credential down (401), a fresh one was obtained, a fresh read shows that the call
+    is still wanted, and nobody has asked the run to stop. RecordingFailed when the first sending could not be announced: nothing was sent.
     """
-    announce(1)
-    sent = await _send(step, call, state, firm, hand.writer)
+    await hand.announce(first, None)
+    sent = await _send(step, call, state, firm, hand)
     attempts = 1
     if sent.credential_refreshed and await _still_wanted(call, state, firm, hand) and not hand.stopping():
         with suppress(RecordingFailed):  # then the first, refused sending stands
-            announce(2)
-            sent = await _send(step, call, state, firm, hand.writer)
+            await hand.announce(first + 1, sent.http_status)
+            sent = await _send(step, call, state, firm, hand)
             attempts = 2
     if sent.reply is Reply.NEVER_SENT:
         return Result(
@@ -108,6 +121,7 @@ async def attempt(
             state=state,
             ends_account=False,
             was_read=False,
+            too_old=sent.too_old,
         )
     found = await _settled(call, state, firm, hand, whole=whole, sent=sent)
     if isinstance(found, AmsError):
@@ -118,6 +132,7 @@ async def attempt(
             message=_joined(sent.message, f"and the account could not be read back: {found}"),
             state=None,
             ends_account=True,
+            response_sha256=sent.response_sha256,
         )
     return _judge(call, state, found, sent, attempts)
 
@@ -125,30 +140,52 @@ async def attempt(
 # --- sending ---
 
 
-async def _send(step: Step, call: Call, state: AccountState, firm: Firm, writer: Writer) -> Sent:
+class _TooOld(AmsUnreachable):
+    """Nothing was sent, because it would have been sent on the strength of an old read."""
+
+
+async def _send(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand) -> Sent:
+    left = False
+
+    def leaving() -> None:
+        nonlocal left
+        if hand.too_old():
+            raise _TooOld("the account was read too long ago: the call had to wait for its turn")
+        reason = hand.forbidden()
+        if reason is not None:
+            raise AmsUnreachable(reason)
+        left = True
+
     try:
-        answer = await writer.post(step.path, step.query, step.body)
+        answer = await hand.writer.post(step.path, step.query, step.body, leaving=leaving)
     except AmsUnreachable as problem:
-        return Sent(reply=Reply.NEVER_SENT, message=f"never sent: {problem}")
+        return Sent(reply=Reply.NEVER_SENT, message=f"never sent: {problem}", too_old=isinstance(problem, _TooOld))
     except AmsRefused as problem:
-        unclear = problem.http_status >= _FIRST_GATEWAY_STATUS
+        unclear = problem.http_status >= _FIRST_UNCLEAR_STATUS
         return Sent(
             reply=Reply.UNCLEAR if unclear else Reply.REFUSED,
             http_status=problem.http_status,
             message=str(problem),
             settles=unclear,
             credential_refreshed=problem.credential_refreshed,
+            response_sha256=problem.response_sha256,
         )
     except AmsError as problem:
+        if not left:  # time ran out before the first byte
+            return Sent(reply=Reply.NEVER_SENT, message=f"never sent: {problem}")
         status = getattr(problem, "http_status", None)
-        return Sent(reply=Reply.UNCLEAR, http_status=status, message=f"no usable answer: {problem}", settles=True)
+        digest = getattr(problem, "response_sha256", None)
+        return Sent(reply=Reply.UNCLEAR, http_status=status, message=f"no usable answer: {problem}", settles=True, response_sha256=digest)
+    status, digest = answer.http_status, answer.response_sha256
     try:
         differences = _answer_differences(call, after_call(state, call), answer.body, firm, state.key.number)
     except AmsError as problem:
-        return Sent(reply=Reply.DIFFERED, http_status=answer.http_status, message=f"the answer cannot be compared: {problem}")
+        message = f"the answer cannot be compared: {problem}"
+        return Sent(reply=Reply.DIFFERED, http_status=status, message=message, response_sha256=digest)
     if differences:
-        return Sent(reply=Reply.DIFFERED, http_status=answer.http_status, message=f"the answer differs: {_listed(differences)}")
-    return Sent(reply=Reply.AGREED, http_status=answer.http_status)
+        message = f"the answer differs: {_listed(differences)}"
+        return Sent(reply=Reply.DIFFERED, http_status=status, message=message, response_sha256=digest)
+    return Sent(reply=Reply.AGREED, http_status=status, response_sha256=digest)
 
 
 def _answer_differences(call: Call, expected: AccountState, body: answers.JsonObject, firm: Firm, number: str) -> tuple[Discrepancy, ...]:
@@ -244,6 +281,8 @@ def _judge(call: Call, before: AccountState, found: AccountState, sent: Sent, at
         state=found,
         ends_account=ends or bool(moved),
         moved=moved,
+        rows=rows_done(call, missed) if missed and not untouched else None,
+        response_sha256=sent.response_sha256,
     )
 
 
@@ -262,12 +301,20 @@ def _verdict(call: Call, sent: Sent, missed: tuple[Discrepancy, ...], *, untouch
     return (Outcome.DIVERGED, _joined(sent.message, f"read back, {stored}: {_listed(missed)}"), True)
 
 
+def rows_done(call: Call, missed: tuple[Discrepancy, ...]) -> RowsDone | None:
+    """Which rows of a limits call are as asked, given what is not; ``None`` for the other calls."""
+    if not isinstance(call, LimitsCall):
+        return None
+    wrong = {item.row for item in missed}
+    return RowsDone(
+        done=tuple(str(key) for key in call.rows if key not in wrong), not_done=tuple(str(key) for key in call.rows if key in wrong)
+    )
+
+
 def _stored(call: Call, missed: tuple[Discrepancy, ...]) -> str:
-    """How much of a call of several rows took effect."""
-    if isinstance(call, LimitsCall):
-        wrong = {item.where.rpartition(" ")[0] for item in missed}
-        return f"{len(call.rows) - len(wrong)} of {len(call.rows)} rows are as asked"
-    return "it is not as asked"
+    """How much of a call took effect."""
+    rows = rows_done(call, missed)
+    return "it is not as asked" if rows is None else f"{len(rows.done)} of {len(rows.done) + len(rows.not_done)} rows are as asked"
 
 
 def _planned(found: tuple[Discrepancy, ...]) -> tuple[Discrepancy, ...]:

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import assert_never
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from amsctl.applying.state import AccountState, after_call, call_of, check, show, state_of
+from amsctl.applying.resuming import holds, rewound
+from amsctl.applying.state import AccountState, after_call, call_of, check, state_of, value_of
 from amsctl.errors import PlanFileError
-from amsctl.model import LEGS, NO_ROW, LiveAccount, Special
-from amsctl.planning.fingerprint import fingerprint
-from amsctl.planning.plan import Change, ChangeKind, Observed, Step
+from amsctl.model import LiveAccount
+from amsctl.planning.fingerprint import fingerprint, fingerprint_of
+from amsctl.planning.plan import Change, Observed, Step, value_words
 
 
-def stale(observed: Observed, steps: Iterable[Step], changes: Mapping[str, Change], live: LiveAccount) -> tuple[str, ...]:
+def stale(
+    observed: Observed, steps: Iterable[Step], changes: Mapping[str, Change], live: LiveAccount, done: Collection[str] = ()
+) -> tuple[str, ...]:
     """What has moved on an account since it was planned, one line each; empty when it is exactly as the plan saw it.
 
-    The whole account counts, not only the rows that are written: a reviewer approved these changes beside those other values. PlanFileError when
-    the steps do not do what the changes say (``state.check``), which is found here before anything is written.
+    ``done`` names changes of this plan that were carried out already: the account must be as the plan saw it but for them. The whole account counts,
+    not only the rows that are written: a reviewer approved these changes beside those other values. PlanFileError when the steps do not do what the
+    changes say (``state.check``), which is found here before anything is written.
     """
-    if fingerprint(live) != observed.sha256:
+    carried_out = [changes[number] for number in sorted(done)]
+    lost = tuple(_lost(carried_out, state_of(live)))
+    if lost:
+        return lost
+    if _fingerprint(live, carried_out) != observed.sha256:
         return _explain(steps, changes, live)
     _rehearse(steps, changes, state_of(live))
     return ()
+
+
+def _lost(done: Iterable[Change], state: AccountState) -> Iterator[str]:
+    """What was carried out and is no longer so: somebody else has changed it since."""
+    for change in done:
+        if not holds(change, state):
+            yield f"{change.where}: this plan made it {value_words(change.after)}, the AMS now has {value_words(value_of(change, state))}"
+
+
+def _fingerprint(live: LiveAccount, done: list[Change]) -> str:
+    if not done:
+        return fingerprint(live)
+    state = rewound(state_of(live), done)
+    return fingerprint_of(state.key, state.status, state.execution_firms, state.rows)
 
 
 def _rehearse(steps: Iterable[Step], changes: Mapping[str, Change], state: AccountState) -> None:
@@ -40,33 +61,10 @@ def _explain(steps: Iterable[Step], changes: Mapping[str, Change], live: LiveAcc
 
     carried = [changes[number] for step in steps for number in step.changes if number in changes]
     state = state_of(live)
-    seen = {change.where: _shown(change.before) for change in carried}
-    now = {change.where: _now(change, state) for change in carried}
+    seen = {change.where: value_words(change.before) for change in carried}
+    now = {change.where: value_words(value_of(change, state)) for change in carried}
     moved = DeepDiff(seen, now, view="tree").get("values_changed", ())
     lines = [f"{item.path(output_format='list')[0]}: the plan saw {item.t1}, the AMS now has {item.t2}" for item in moved]
     if not lines:
         lines = [f"{live.key}: a value that the plan does not change is no longer what it was (status, suspension or another row)"]
     return tuple(sorted(lines))
-
-
-def _now(change: Change, state: AccountState) -> str:
-    match change.kind:
-        case ChangeKind.STATUS:
-            return state.status.value
-        case ChangeKind.SUSPENSION:
-            return _shown(state.execution_firms.get(change.execution_firm or "", "absent"))
-        case ChangeKind.LIMIT:
-            legs = state.rows.get(change.row_key, NO_ROW)
-            return show(next(amount for ref, amount in zip(LEGS, legs, strict=True) if ref == (change.owner, change.leg)))
-        case _:
-            assert_never(change.kind)
-
-
-def _shown(value: object) -> str:
-    match value:
-        case bool():
-            return "suspended" if value else "not suspended"
-        case Special():
-            return value.value
-        case _:
-            return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, TextIO
@@ -17,30 +17,41 @@ EVENTS_FORMAT: Final = "amsctl.events/v1"
 
 
 class Recorders:
-    """Several recorders, told in order. The first that cannot record stops the telling, and so the call."""
+    """Several recorders, told in order. Of a beginning, the first that cannot record stops the telling, and so the call; of what has happened, all are
+    told, whichever cannot record it.
+    """
 
     def __init__(self, recorders: Iterable[Recorder] = ()) -> None:
         self._recorders = tuple(recorders)
 
-    def started(self, plan: Plan, at: str) -> None:
+    async def started(self, plan: Plan, inverse: Plan | None, at: str) -> None:
         """See ``ports.Recorder``."""
         for recorder in self._recorders:
-            recorder.started(plan, at)
+            await recorder.started(plan, inverse, at)
 
-    def intended(self, step: Step, attempt: int, at: str) -> None:
+    async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
         """See ``ports.Recorder``."""
         for recorder in self._recorders:
-            recorder.intended(step, attempt, at)
+            await recorder.intended(step, attempt, at, previous_status=previous_status)
 
-    def settled(self, report: StepReport, at: str) -> None:
+    async def settled(self, report: StepReport, at: str) -> None:
         """See ``ports.Recorder``."""
-        for recorder in self._recorders:
-            recorder.settled(report, at)
+        await self._all(lambda recorder: recorder.settled(report, at))
 
-    def finished(self, report: Report) -> None:
+    async def finished(self, report: Report) -> None:
         """See ``ports.Recorder``."""
+        await self._all(lambda recorder: recorder.finished(report))
+
+    async def _all(self, tell: Callable[[Recorder], Awaitable[None]]) -> None:
+        """Every recorder, then the first failure: a disk that is full for one must not cost another an outcome."""
+        failed: RecordingFailed | None = None
         for recorder in self._recorders:
-            recorder.finished(report)
+            try:
+                await tell(recorder)
+            except RecordingFailed as problem:
+                failed = failed or problem
+        if failed is not None:
+            raise failed
 
 
 class EventsFile:
@@ -67,17 +78,17 @@ class EventsFile:
         except OSError as problem:
             raise RecordingFailed("the events file cannot be written", where=self._path, found=problem.strerror) from None
 
-    def started(self, plan: Plan, at: str) -> None:
+    async def started(self, plan: Plan, inverse: Plan | None, at: str) -> None:
         """The first line: which plan, how many steps."""
         self._write({"event": "start", "format": EVENTS_FORMAT, "plan_digest": plan.digest, "started_at": at, "steps": len(plan.steps)})
 
-    def intended(self, step: Step, attempt: int, at: str) -> None:
+    async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
         """Intentions are the ledger's to keep: a reader of events wants outcomes."""
 
-    def settled(self, report: StepReport, at: str) -> None:
+    async def settled(self, report: StepReport, at: str) -> None:
         """One line a step, as in the report."""
         self._write({"event": "step", **encode_step_report(report), "at": at})
 
-    def finished(self, report: Report) -> None:
+    async def finished(self, report: Report) -> None:
         """The last line: the counts."""
         self._write({"event": "finish", "finished_at": report.finished_at, "summary": encode_report(report)["summary"]})

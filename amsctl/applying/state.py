@@ -25,7 +25,7 @@ from amsctl.model import (
     LiveRow,
     RowKey,
 )
-from amsctl.planning.plan import Change, ChangeKind, Step
+from amsctl.planning.plan import Change, ChangeKind, ChangeValue, Step
 from amsctl.wire import bodies, paths
 
 
@@ -57,9 +57,24 @@ class Discrepancy:
     expected: str
     found: str
     planned: bool = False
+    row: RowKey | None = None
 
     def __str__(self) -> str:
         return f"{self.where}: expected {self.expected}, found {self.found}"
+
+
+def value_of(change: Change, state: AccountState) -> ChangeValue | None:
+    """What the account holds where a change is about; ``None`` for an execution firm that is not on it."""
+    match change.kind:
+        case ChangeKind.STATUS:
+            return state.status.value
+        case ChangeKind.SUSPENSION:
+            return state.execution_firms.get(change.execution_firm or "")
+        case ChangeKind.LIMIT:
+            legs = state.rows.get(change.row_key, NO_ROW)
+            return next(amount for ref, amount in zip(LEGS, legs, strict=True) if ref == (change.owner, change.leg))
+        case _:
+            assert_never(change.kind)
 
 
 # --- what a call asks for ---
@@ -256,9 +271,9 @@ def _flag(suspended: bool | None) -> str:
     return "absent" if suspended is None else "suspended" if suspended else "not suspended"
 
 
-def _moved(where: str, expected: str, found: str, *, planned: bool = False) -> Iterator[Discrepancy]:
+def _moved(where: str, expected: str, found: str, *, planned: bool = False, row: RowKey | None = None) -> Iterator[Discrepancy]:
     if expected != found:
-        yield Discrepancy(where, expected, found, planned)
+        yield Discrepancy(where, expected, found, planned, row)
 
 
 # --- what was read back, against what should be there ---
@@ -280,4 +295,4 @@ def _compare(expected: AccountState, found: AccountState, call: Call | None) -> 
         before, now = expected.rows.get(key, NO_ROW), found.rows.get(key, NO_ROW)
         if before != now:
             for ref, old_leg, new_leg in zip(LEGS, before, now, strict=True):
-                yield from _moved(f"{expected.key}/{key} {ref.owner}.{ref.leg}", *_both(old_leg, new_leg), planned=key in rows)
+                yield from _moved(f"{expected.key}/{key} {ref.owner}.{ref.leg}", *_both(old_leg, new_leg), planned=key in rows, row=key)

@@ -73,7 +73,12 @@ def _replace(target: str, content: Iterable[bytes], mode: int) -> None:
 
 
 def read_json(path: str) -> object:
-    """The JSON value in a file (``-``: standard input). Strict: UTF-8, no member twice, no NaN, no fractions. Raises FileFailure or PlanFileError."""
+    """The JSON value in a file, as :func:`read_content` and :func:`json_value`."""
+    return json_value(read_content(path), path)
+
+
+def read_content(path: str) -> bytes:
+    """The bytes of a file (``-``: standard input). Raises FileFailure, or PlanFileError when it is too large to be a plan."""
     try:
         if path == "-" and sys.stdin is None:
             raise FileFailure("standard input is closed", where=path)
@@ -86,6 +91,11 @@ def read_json(path: str) -> object:
         raise FileFailure(f"cannot read the file: {error.strerror}", where=path) from None
     if len(content) > MAX_JSON_BYTES:
         raise PlanFileError("the file is too large", where=path, expected=f"at most {MAX_JSON_BYTES:,} bytes")
+    return content
+
+
+def json_value(content: bytes, path: str) -> object:
+    """The JSON value that the bytes of a file hold. Strict: UTF-8, no member twice, no NaN, no fractions. Raises PlanFileError."""
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_no_float)
     except UnicodeDecodeError as error:

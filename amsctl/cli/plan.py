@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.planning import make_plan, plan_text_lines, selection_options, write_plan
+from amsctl.cli.planning import make_plan, selection_options, write_plan
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import ExitCode, UsageError
@@ -41,6 +41,7 @@ def command(
     Reads every declared account whole, compares it with the manifests, and prints each limit, suspension and status that would change, those that
     let more through first. PATH limits the manifests to files or folders.
     """
+    from amsctl.planning.codec import text_of
     from amsctl.planning.plan import Selection
 
     if out == "-":
@@ -49,5 +50,5 @@ def command(
     if out is not None:
         write_plan(plan, out)
         session.console.note(f"plan saved to {out}")
-    session.console.result("".join(plan_text_lines(plan)) if form == "json" else plan_text(plan, session.console.look))
+    session.console.result("".join(text_of(plan)) if form == "json" else plan_text(plan, session.console.look))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

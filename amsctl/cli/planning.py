@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from amsctl.cli.files import read_json, write_atomically
-from amsctl.views.json_text import json_line
+from amsctl.cli.files import json_value, read_content, write_atomically
 
 if TYPE_CHECKING:
     from amsctl.cli.session import Session
@@ -54,32 +53,19 @@ def make_plan(session: Session, selection: Selection) -> Plan:
 # --- plan files ---
 
 
-def plan_text_lines(plan: Plan) -> Iterator[str]:
-    """The plan as JSON text, piece by piece: one item of each list a line, so that a diff of two plans reads well. Pure ASCII."""
-    from amsctl.planning.codec import encode_members
-
-    separator = "{"
-    for name, value in encode_members(plan).items():
-        yield f'{separator}\n"{name}": '
-        if isinstance(value, Iterator):
-            opening = "["
-            for item in value:
-                yield f"{opening}\n{json_line(item)}"
-                opening = ","
-            yield "\n]" if opening == "," else "[]"
-        else:
-            yield json_line(value)
-        separator = ","
-    yield "\n}\n"
-
-
 def write_plan(plan: Plan, path: str) -> None:
     """Write a plan file, whole or not at all, readable by its owner alone."""
-    write_atomically(path, plan_text_lines(plan), private=True)
+    from amsctl.planning.codec import text_of
+
+    write_atomically(path, text_of(plan), private=True)
 
 
 def read_plan(path: str) -> Plan:
-    """The plan in a file; PlanFileError when it is not one or was changed after it was written."""
-    from amsctl.planning.codec import decode
+    """The plan in a file; PlanFileError when it is not one, or was touched after it was written."""
+    from amsctl.planning.codec import check_text, decode
 
-    return decode(read_json(path))
+    content = read_content(path)
+    value = json_value(content, path)
+    plan = decode(value)
+    check_text(plan, content, value)
+    return plan

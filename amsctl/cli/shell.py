@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import click
@@ -27,22 +28,25 @@ COMMANDS: Final[dict[str, Entry]] = {
     "plan": Entry("amsctl.cli.plan", "Show what would change at the AMS; writes nothing there."),
     "show": Entry("amsctl.cli.show", "Show a saved plan or an apply report."),
     "apply": Entry("amsctl.cli.apply", "Carry out a plan and verify every step."),
+    "resume": Entry("amsctl.cli.resume", "Go on with a run after a crash, a signal or a failure."),
+    "resolve": Entry("amsctl.cli.resolve", "Read accounts that are in quarantine, and lift the quarantine."),
+    "rollback": Entry("amsctl.cli.rollback", "Write the plan that takes back what RUN changed; writes nothing at the AMS."),
     "get": Entry("amsctl.cli.get", "Show what the AMS holds now."),
+    "ledger": Entry("amsctl.cli.ledger", "Show, check and export the record of every write."),
+    "lock": Entry("amsctl.cli.lock", "Show who may write now, or break a lock."),
+    "freeze": Entry("amsctl.cli.freeze", "Stop every write to a clearing firm, or to all of them."),
+    "thaw": Entry("amsctl.cli.thaw", "Allow writes again after a freeze."),
     "sandbox": Entry("amsctl.cli.sandbox", "Run a stand-in for the AMS to rehearse against."),
     "completion": Entry("amsctl.cli.completion", "Print the completion script of a shell."),
 }
 """Every command, in the order of the help. A module is imported only when its command runs or its own help is shown."""
 
 
-class Command(click.Command):
-    """A command that takes the global options after its name too, and whose epilog (the examples) is shown as it is written."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own signature, passed on
-        self.params.extend(_global_options(hidden=True))
+class _Framed(click.Command):
+    """Help that is printed where every result is printed, with examples."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """``-h`` and ``--help``, which print where every result is printed."""
+        """``-h`` and ``--help``."""
         return _help_option(super().get_help_option(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -50,7 +54,34 @@ class Command(click.Command):
         _write_examples(self.epilog, formatter)
 
 
-class LazyGroup(click.Group):
+class Command(_Framed):
+    """A command that takes the global options after its name too, and whose epilog (the examples) is shown as it is written."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own signature, passed on
+        self.params.extend(_global_options(hidden=True))
+
+
+class CommandGroup(_Framed, click.Group):
+    """Commands under one name, such as ``amsctl ledger``; the global options are taken after each of the words."""
+
+    command_class = Command
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **{"no_args_is_help": False, **kwargs})  # type: ignore[arg-type]  # click's own signature, passed on
+        self.params.extend(_global_options(hidden=True))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order in which they were written."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's own, with a guess where the name is unknown."""
+        _check_name(args, self.commands, ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(_Framed, click.Group):
     """The commands of ``COMMANDS``; listing them imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,22 +99,13 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's own, with a guess where the name is unknown."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"No such command {args[0]!r}.{_guess(args[0])}", ctx)
+        _check_name(args, COMMANDS, ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line each, from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """``-h`` and ``--help``, which print where every result is printed."""
-        return _help_option(super().get_help_option(ctx))
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, unwrapped."""
-        _write_examples(self.epilog, formatter)
 
 
 def _help_option(option: click.Option | None) -> click.Option | None:
@@ -104,11 +126,14 @@ def _write_examples(epilog: str | None, formatter: click.HelpFormatter) -> None:
         formatter.write(epilog.strip("\n") + "\n")
 
 
-def _guess(name: str) -> str:
+def _check_name(args: list[str], known: Collection[str], ctx: click.Context) -> None:
+    if not args or args[0] in known or args[0].startswith("-"):
+        return
     from difflib import get_close_matches
 
-    close = get_close_matches(name, COMMANDS, n=1)
-    return f" Did you mean {close[0]!r}?" if close else " See amsctl --help."
+    close = get_close_matches(args[0], known, n=1)
+    guess = f"Did you mean {close[0]!r}?" if close else f"See {ctx.command_path} --help."
+    raise click.UsageError(f"No such command {args[0]!r}. {guess}", ctx)
 
 
 # --- global options: before the command or after it ---

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from amsctl.applying.executor import Stop
+from amsctl.applying.means import Stop
 from amsctl.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,9 +21,13 @@ EXIT_CODES: Final = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCo
 def stopping(console: Console) -> Iterator[Stop]:
     """A ``Stop`` that the signals request, for as long as the block runs in an event loop."""
     loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), Stop()
+    again = False
 
     def arrived(number: signal.Signals) -> None:
-        if stop.reason is None:
+        nonlocal again
+        # A run that stops already for another reason still drains: the first signal must not cut that short.
+        if not again:
+            again = True
             console.warn(f"{number.name}: no further write is started; those under way are finished and recorded. Once more stops at once.")
             stop.request(f"the run was stopped by {number.name}", EXIT_CODES[number])
         elif task is not None:

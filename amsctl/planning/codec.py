@@ -5,9 +5,11 @@ Decoding is strict: a missing, unknown or ill-typed member, another format, or a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from itertools import product
 from typing import Final, TypeVar, cast
 
 from amsctl.diagnostics import Severity, Source
@@ -33,6 +35,88 @@ from amsctl.planning.plan import (
 TOOL: Final = "amsctl"
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
+
+
+# --- text ---
+
+
+def text_of(plan: Plan) -> Iterator[str]:
+    """The plan as the one JSON text that it has, piece by piece: an item of each list a line, so that a diff of two plans reads well. Pure ASCII."""
+    separator = "{"
+    for name, value in encode_members(plan).items():
+        yield f'{separator}\n"{name}": '
+        if isinstance(value, Iterator):
+            opening = "["
+            for item in value:
+                yield f"{opening}\n{_line(item)}"
+                opening = ","
+            yield "\n]" if opening == "," else "[]"
+        else:
+            yield _line(value)
+        separator = ","
+    yield "\n}\n"
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, separators=(", ", ": "), allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def check_text(plan: Plan, content: bytes, value: object) -> None:
+    """PlanFileError unless ``content`` is the text of ``plan`` byte for byte, or ``value`` (what it reads as) written anew by a program as a whole.
+
+    The digest seals what a plan says; this finds the rest, a blank or a line break that somebody's hand has left in a file that was reviewed.
+    """
+    position = 0
+    for piece in text_of(plan):
+        expected = piece.encode("ascii")
+        if content[position : position + len(expected)] != expected:
+            break
+        position += len(expected)
+    else:
+        if position == len(content):
+            return
+    if _written_anew(value, content):
+        return
+    raise PlanFileError(
+        "the plan file was changed after it was written",
+        expected="the bytes that amsctl plan wrote",
+        found=f"a difference after byte {position:,}",
+        hint="use the file as plan -o wrote it, or make the plan again",
+    )
+
+
+def _written_anew(value: object, content: bytes) -> bool:
+    """Whether the text is one that a JSON writer makes of the value: on one line or indented, in its order or sorted, with or without a last line
+    break.
+    """
+    text = content.removesuffix(b"\n")
+    if len(content) - len(text) > 1 or text.endswith(b"\n"):
+        return False
+    indent = _indent_of(text)
+    for separators in ((", ", ": "), (",", ":")) if indent is None else ((",", ": "),):
+        for ascii_alone, ordered in product((True, False), repeat=2):
+            form = json.dumps(value, indent=indent, separators=separators, ensure_ascii=ascii_alone, sort_keys=ordered)
+            if form.encode("utf-8", "replace") == text:
+                return True
+    return False
+
+
+def _indent_of(text: bytes) -> str | None:
+    """What stands before the first member of an indented object; ``None`` for a text on one line."""
+    if not text.startswith(b"{\n"):
+        return None
+    return text[2 : max(2, text.find(b'"'))].decode("ascii", "replace")
+
+
+def decode_text(content: bytes) -> Plan:
+    """The plan whose text ``content`` is, exactly; PlanFileError otherwise."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise PlanFileError("this is not a plan", hint="make the plan again with amsctl plan -o") from None
+    plan = decode(value)
+    check_text(plan, content, value)
+    return plan
 
 
 # --- encode ---
@@ -370,6 +454,11 @@ _READ_VALUE: Final[Mapping[ChangeKind, Callable[[object], ChangeValue]]] = {
     ChangeKind.SUSPENSION: _flag,
     ChangeKind.STATUS: _text,
 }
+
+
+def decode_changes(value: object) -> tuple[Change, ...]:
+    """Changes as ``encode_change`` wrote them, in the order of their list; PlanFileError when they are not that."""
+    return tuple(_Reader({"changes": value}, "").list("changes", _read_change))
 
 
 def _read_change(reader: _Reader) -> Change:

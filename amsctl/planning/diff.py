@@ -104,6 +104,7 @@ def diff(desired: DesiredAccount, live: LiveAccount, rules: Rules, eligible: Map
         findings.append(_closed(desired, live, len(wanted.changes)))
         return Difference(status=None, suspensions=(), rows=(), findings=_sorted(findings))
     findings.extend(_unknown_execution_firms(desired, live, wanted))
+    findings.extend(_unproven_releases(live, wanted, findings))
     if eligible is not None:
         findings.extend(_ineligible(live, rows, eligible))
     return Difference(status=status, suspensions=suspensions, rows=rows, findings=_sorted(findings))
@@ -318,6 +319,31 @@ def _foreign_mismatch(live: LiveAccount, row: DesiredRow, ref: LegRef, wish: Amo
         message=f"the {ref.owner} side is not ours to write: expected {_show(wish)} {ref.leg}, found {_show(found)}",
         where=where,
     )
+
+
+def _unproven_releases(live: LiveAccount, wanted: Difference, findings: list[Finding]) -> list[Finding]:
+    """An account is activated and an execution firm released only when every limit that its manifest names is there: also the other side's, which
+    nobody here can set right.
+    """
+    unmet = [finding.where for finding in findings if finding.code == "foreign-mismatch"]
+    released = [(change.where, _address(live, change.execution_firm or "") + "/") for change in wanted.suspensions if change.after is False]
+    if wanted.status is not None and wanted.status.direction is Direction.LOOSEN:
+        released.append((wanted.status.where, _address(live) + "/"))
+    return [
+        Finding(
+            code="release-unproven",
+            severity=Severity.ERROR,
+            message=f"not released while a limit that the manifest names is not there: {first[0]}{_others(len(first) - 1)}",
+            where=where,
+            blocks=True,
+        )
+        for where, below in released
+        if (first := [place for place in unmet if place.startswith(below)])
+    ]
+
+
+def _others(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _undeclared(live: LiveAccount, key: RowKey) -> Finding:

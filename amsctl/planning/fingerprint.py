@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from amsctl.model import Amount, FourAmounts, LiveAccount, Special
+from amsctl.model import AccountKey, AccountStatus, Amount, FourAmounts, LiveAccount, RowKey, Special
 
 
 def canonical(value: object) -> bytes:
@@ -67,12 +67,16 @@ def fingerprint(live: LiveAccount) -> str:
 
     Usage, display names and rows of four unlimited legs are no configuration: they come and go during the day (AMS §3.3) and leave it as it is.
     """
-    rows = [[*key, *legs_json(live.rows[key].legs)] for key in sorted(live.rows)]
+    return fingerprint_of(live.key, live.status, live.execution_firms, {key: row.legs for key, row in live.rows.items()})
+
+
+def fingerprint_of(key: AccountKey, status: AccountStatus, execution_firms: Mapping[str, bool], rows: Mapping[RowKey, FourAmounts]) -> str:
+    """As :func:`fingerprint`, of an account's parts."""
     state = {
-        "clearing_firm": live.key.firm,
-        "account": live.key.number,
-        "status": live.status.value,
-        "execution_firms": {firm: live.execution_firms[firm] for firm in sorted(live.execution_firms)},
-        "rows": rows,
+        "clearing_firm": key.firm,
+        "account": key.number,
+        "status": status.value,
+        "execution_firms": {firm: execution_firms[firm] for firm in sorted(execution_firms)},
+        "rows": [[*row, *legs_json(rows[row])] for row in sorted(rows)],
     }
     return sha256(state)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from amsctl.diagnostics import Severity, Source
-from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey
+from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey, Special
 
 PLAN_FORMAT: Final = "amsctl.plan/v1"
 PLAN_LIFETIME_SECONDS: Final = 24 * 60 * 60
@@ -27,6 +27,19 @@ class ChangeKind(StrEnum):
 
 ChangeValue: TypeAlias = Amount | bool | str
 """A limit's amount, a suspension's flag, or a status word."""
+
+
+def value_words(value: ChangeValue | None) -> str:
+    """A value in a message; ``None`` is what is not there."""
+    match value:
+        case None:
+            return "absent"
+        case bool():
+            return "suspended" if value else "not suspended"
+        case Special():
+            return value.value
+        case _:
+            return str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from amsctl.errors import ExitCode
 from amsctl.model import Outcome
 from amsctl.planning.plan import Change, Plan, Step
 from amsctl.views.escape import visible
-from amsctl.views.layout import count, wrap
+from amsctl.views.layout import cells, count, wrap
 from amsctl.views.style import PLAIN, Look, Style
 from amsctl.views.words import step_words
 
 _WORST_FIRST: Final = (Outcome.UNKNOWN, Outcome.DIVERGED, Outcome.FAILED, Outcome.BLOCKED, Outcome.VERIFIED, Outcome.SKIPPED)
 _GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.SKIPPED})
-_STYLE: Final[Mapping[Outcome, Style]] = {
+STYLE_OF: Final[Mapping[Outcome, Style]] = {
     Outcome.UNKNOWN: Style.DANGER,
     Outcome.DIVERGED: Style.DANGER,
     Outcome.FAILED: Style.DANGER,
@@ -33,21 +33,8 @@ _MEANING: Final[Mapping[Outcome, str]] = {
     Outcome.VERIFIED: "sent, and read back as asked",
     Outcome.SKIPPED: "not sent, because it was already as wanted",
 }
-_NEXT: Final[Mapping[ExitCode, str]] = {
-    ExitCode.DONE: "Everything was read back from the AMS and is as planned. Nothing is left to do.",
-    ExitCode.STALE: "The AMS is no longer what the plan saw. Nothing further was written. Make a new plan and review it: amsctl plan -o FILE",
-    ExitCode.PARTIAL: (
-        "Some steps did not land. What landed is verified. Read the messages above, mend the cause, and plan again: "
-        "the new plan holds exactly what is left."
-    ),
-    ExitCode.UNVERIFIED: (
-        "What the AMS holds is not known to be what was reviewed. Look at the accounts above now (amsctl get limits FIRM/ACCOUNT), "
-        "tell the desk, and plan again before anything else is written."
-    ),
-    ExitCode.INTERRUPTED: "Stopped on request. Calls that were running were finished and recorded; plan again for the rest.",
-    ExitCode.TERMINATED: "Stopped on request. Calls that were running were finished and recorded; plan again for the rest.",
-}
 _INDENT: Final = " " * 12
+_BELOW_NEXT: Final = " " * 6
 VERIFIED_PER_ACCOUNT: Final = 20
 """How many steps of one account that went well are written out."""
 CHANGES_PER_STEP: Final = 10
@@ -82,9 +69,8 @@ def _lines(report: Report, plan: Plan | None, look: Look) -> Iterator[str]:
     else:
         yield from _accounts(report, plan, look)
     yield from _meanings(report, look)
-    empty = not report.steps and report.exit_code is ExitCode.DONE
-    following = _NEXT[report.exit_code] if not empty else "The plan has no steps: nothing was sent, and nothing had to be."
-    yield from wrap(following, width=look.width, first="Next: ", indent="      ")
+    yield from _troubles(report, look)
+    yield from _next(report, look)
     paint = look.good if report.exit_code is ExitCode.DONE else look.danger
     yield paint(report_summary_words(report))
 
@@ -94,6 +80,8 @@ def _header(report: Report, plan: Plan | None, look: Look) -> Iterator[str]:
     url = "" if plan is None else f"  {visible(plan.target.url)}"
     yield f"{look.bold(f'Apply{where}')}{url}"
     yield look.quiet(visible(f"  plan {report.plan_digest}"))
+    if report.run:
+        yield look.quiet(visible(f"  run {report.run}"))
     yield look.quiet(visible(f"  from {report.started_at} to {report.finished_at}"))
     yield ""
 
@@ -139,13 +127,90 @@ def _step(told: StepReport, step: Step | None, changes: Mapping[str, Change], lo
     if mine and not sent_in_vain:
         what = step_words(mine[0], look) if len(mine) == 1 else count(len(mine), "change")
     word = told.outcome.value if told.outcome in _GOOD else told.outcome.value.upper()
-    yield f"  {look.paint(_STYLE[told.outcome], f'{word:<8}')}  {', '.join(facts)}  {what}".rstrip()
+    yield f"  {look.paint(STYLE_OF[told.outcome], f'{word:<8}')}  {', '.join(facts)}  {what}".rstrip()
     if told.message and told.outcome is not Outcome.VERIFIED:
         yield from wrap(visible(told.message), width=look.width, indent=_INDENT)
+    yield from _rows(told, look)
     if sent_in_vain:
         yield from (f"{_INDENT}{step_words(change, look)}" for change in mine[:CHANGES_PER_STEP])
         if len(mine) > CHANGES_PER_STEP:
             yield f"{_INDENT}and {count(len(mine) - CHANGES_PER_STEP, 'more change')} of this step"
+
+
+def _rows(told: StepReport, look: Look) -> Iterator[str]:
+    """Which rows of a call that took effect in part are as asked and which are not: every one, since somebody has to look at them."""
+    if told.rows is None:
+        return
+    for words, rows in (("as asked:", told.rows.done), ("NOT as asked:", told.rows.not_done)):
+        shown = visible(", ".join(rows)) or "none"
+        yield from wrap(f"{count(len(rows), 'row')} {words} {shown}", width=look.width, first=_INDENT, indent=_INDENT + "  ")
+
+
+def _troubles(report: Report, look: Look) -> Iterator[str]:
+    """What is true of the run as a whole and of none of its steps alone."""
+    if report.postponed is not None:
+        yield from _trouble(look.caution("Postponed:"), report.postponed, look)
+    if report.unread:
+        yield look.danger("Not read once more at the end; what the AMS holds there now is not known:")
+        for account in report.unread:
+            yield from wrap(visible(account), width=look.width, indent="    ", first="  ")
+    if report.unrecorded is not None:
+        yield from _trouble(look.danger("Not in the ledger:"), f"{report.unrecorded}; this report is the only trace of it: keep it", look)
+    if report.postponed is not None or report.unread or report.unrecorded is not None:
+        yield ""
+
+
+def _trouble(heading: str, text: str, look: Look) -> Iterator[str]:
+    yield heading
+    yield from wrap(visible(text), width=look.width, indent="  ")
+
+
+def _next(report: Report, look: Look) -> Iterator[str]:
+    """What to do now, by the exit code: a sentence, and each command on a line of its own, to be copied."""
+    said, commands = _advice(report)
+    yield from wrap(said, width=look.width, first="Next: ", indent="      ")
+    for command, meaning in commands:
+        line = f"{_BELOW_NEXT}{visible(command)}  {meaning}"
+        if cells(line) <= look.width:
+            yield line
+        else:
+            yield f"{_BELOW_NEXT}{visible(command)}"
+            yield from wrap(meaning, width=look.width, indent=_BELOW_NEXT + "    ")
+
+
+def _advice(report: Report) -> tuple[str, list[tuple[str, str]]]:
+    run = report.run or "RUN"
+    sent = any(step.attempts for step in report.steps)
+    landed = any(step.attempts and step.outcome in (Outcome.VERIFIED, Outcome.DIVERGED) for step in report.steps)
+    resume = (f"amsctl resume {run}", "reads everything again and sends what is still wanted of this plan")
+    again = ("amsctl plan -o FILE", "a new plan holds exactly what is left")
+    resolve = ("amsctl resolve", "finds out what became of unknown calls; until then their accounts are not written to")
+    back = [(f"amsctl rollback {run} -o FILE", "makes the plan that takes back what landed")] if landed else []
+    match report.exit_code:
+        case ExitCode.DONE if not report.steps:
+            return "The plan has no steps: nothing was sent, and nothing had to be.", []
+        case ExitCode.DONE:
+            return "Everything was read back from the AMS and is as planned. Nothing is left to do.", []
+        case ExitCode.STALE:
+            nothing = "Nothing further was written" if sent else "Nothing was written"
+            return f"The AMS is no longer what the plan saw. {nothing}. Make a new plan and review it.", [again, *back]
+        case ExitCode.UNVERIFIED:
+            said = "What the AMS holds is not known to be what was reviewed. Look at the accounts above now, and tell the desk."
+            look_at = ("amsctl get limits FIRM/ACCOUNT", "shows what an account holds now")
+            return said, [look_at, *([resolve] if report.counts[Outcome.UNKNOWN] else []), resume, *back]
+        case ExitCode.LATER:
+            blocking = ("amsctl lock status", "shows locks and freezes")
+            return "Nothing was sent. Apply the same plan again when nothing stands in its way.", [blocking]
+        case ExitCode.INTERRUPTED | ExitCode.TERMINATED:
+            return "Stopped on request. Calls that were running were finished and recorded.", [resume, *back]
+        case _:
+            return f"{_what_landed(report)} Read the messages above, and mend the cause.", [resume, again, *back]
+
+
+def _what_landed(report: Report) -> str:
+    if any(step.outcome not in _GOOD for step in report.steps):
+        return "Some steps did not land. What landed is verified."
+    return "Every step was verified, but not everything about the run is known or kept."
 
 
 def _meanings(report: Report, look: Look) -> Iterator[str]:

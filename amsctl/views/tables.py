@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, TypeAlias
 
 from amsctl.views.escape import visible
@@ -74,11 +75,18 @@ def csv_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """RFC 4180 with ``\\n`` line ends. A text that a spreadsheet would take for a formula gets an apostrophe in front; control characters are shown as
     ``\\u{…}``.
     """
+    return "".join(csv_lines(headers, rows))
+
+
+def csv_lines(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """As ``csv_text``, a line at a time: for what does not fit into memory."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
-    return target.getvalue()
+    for cells in chain([headers], ([_csv_cell(cell) for cell in row] for row in rows)):
+        writer.writerow(cells)
+        yield target.getvalue()
+        target.seek(0)
+        target.truncate()
 
 
 def _csv_cell(cell: Cell) -> str:

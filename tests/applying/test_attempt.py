@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from amsctl.applying.account import _Account
 from amsctl.applying.attempt import read_back
-from amsctl.applying.executor import Means, Stop, _Account, _Job, _Run
+from amsctl.applying.course import Course, Job
+from amsctl.applying.means import Means, Stop
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.state import StatusCall, state_of
 from amsctl.concurrently import first_of
@@ -23,8 +25,8 @@ def answering(here: World, body: dict[str, object]) -> World:
     """A world whose answers to POSTs are all the same, whatever took effect."""
     post = here.post
 
-    async def other(path: str, query: object, sent: object) -> Answer:
-        await post(path, query, sent)  # type: ignore[arg-type]
+    async def other(path: str, query: object, sent: object, **leaving: object) -> Answer:
+        await post(path, query, sent, **leaving)  # type: ignore[arg-type]
         return Answer(200, body)
 
     here.post = other  # type: ignore[method-assign,assignment]
@@ -78,8 +80,8 @@ def test_a_status_that_is_half_done_is_told_as_it_is() -> None:
     plan = plan_of(here, {"A": wish()})
     post = here.post
 
-    async def closing(path: str, query: object, body: object) -> object:
-        answer = await post(path, query, body)  # type: ignore[arg-type]
+    async def closing(path: str, query: object, body: object, **leaving: object) -> object:
+        answer = await post(path, query, body, **leaving)  # type: ignore[arg-type]
         if path.startswith("/status/"):
             here.accounts["A"].status = "Closed"
         return answer
@@ -108,8 +110,8 @@ def test_a_state_that_does_not_fit_the_plan_sends_nothing() -> None:
     means = Means(
         reader=here, writer=here, clock=here.clock, firms={FIRM: CMF}, recorder=Recorders(), settle_seconds=0, concurrency=1, stop=Stop()
     )
-    run = _Run(means, {change.id: change for change in plan.changes}, "now", total=6)
-    job = _Job(key=AccountKey(FIRM, "A"), firm=CMF, observed=plan.observed[0], steps=plan.steps)
+    run = Course(means, {change.id: change for change in plan.changes}, "now", total=6)
+    job = Job(key=AccountKey(FIRM, "A"), firm=CMF, observed=plan.observed[0], steps=plan.steps)
     moved = account()
     moved.suspended["3N1"] = True
     asyncio.run(_Account(run, job, state_of(moved.live())).carry_out())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from amsctl.applying.executor import Stop
+from amsctl.applying.means import Stop
 from amsctl.diagnostics import Source
 from amsctl.errors import AmsctlError, AmsError, ExitCode, RecordingFailed
 from amsctl.model import AccountKey, AccountStatus, DesiredAccount, DesiredExecutionFirm, DesiredRow, Outcome, Phase
@@ -119,13 +119,13 @@ def test_outcome_of_a_tightening_post(fault: str, expected: Outcome, code: int) 
         assert set(sent) <= {Phase.HALT, Phase.TIGHTEN}
 
 
-@pytest.mark.parametrize("first", ["refused", "unreachable", "failed-before"])
+@pytest.mark.parametrize("first", ["refused", "unreachable"])
 def test_a_failed_halt_does_not_keep_limits_from_being_tightened(first: str) -> None:
     """Less is let through either way; only what loosens waits."""
     assert outcomes(world(faults={1: first})) == [F, V, B, B, B, B]
 
 
-@pytest.mark.parametrize("first", ["lost-request", "malformed", "stored-nothing", "partial", "wrong-answer"])
+@pytest.mark.parametrize("first", ["lost-request", "malformed", "failed-before", "stored-nothing", "partial", "wrong-answer"])
 def test_after_an_unclear_or_diverged_call_nothing_more_is_written_to_the_account(first: str) -> None:
     here = world(faults={2: first})
     found = outcomes(here)
@@ -140,7 +140,7 @@ def test_a_post_that_may_land_late_is_waited_for() -> None:
 
 
 def test_a_clear_refusal_is_not_waited_for() -> None:
-    here = world(faults={2: "refused", 1: "failed-before"})
+    here = world(faults={2: "refused", 1: "refused-200"})
     outcomes(here)
     assert here.clock.slept == []
 
@@ -148,8 +148,8 @@ def test_a_clear_refusal_is_not_waited_for() -> None:
 def test_unknown_when_it_cannot_be_read_back() -> None:
     here = world(faults={1: "lost-answer"})
     before = plan_of(here, {"A": wish()})
-    # reads: statuses, account (freshness), account (right before), then the read-back and the one after settling
-    here.failing_reads = {4, 5}
+    # reads: statuses, account, then the read-back and the one after settling
+    here.failing_reads = {3, 4}
     report = apply(here, before)
     assert [step.outcome for step in report.steps] == [U, B, B, B, B, B]
     assert report.exit_code is ExitCode.UNVERIFIED
@@ -160,7 +160,7 @@ def test_unknown_when_it_cannot_be_read_back() -> None:
 def test_one_failed_read_back_is_tried_again_after_settling() -> None:
     here = world()
     plan = plan_of(here, {"A": wish()})
-    here.failing_reads = {4}
+    here.failing_reads = {3}
     assert [step.outcome for step in apply(here, plan).steps] == [V] * 6
 
 
@@ -179,7 +179,7 @@ def test_a_rejected_credential_is_renewed_once_and_only_after_a_fresh_read() -> 
 def test_a_rejected_credential_is_not_used_again_when_the_row_moved_or_cannot_be_read() -> None:
     here = world(faults={2: "unauthorised"})
     plan = plan_of(here, {"A": wish()})
-    here.failing_reads = {6}
+    here.failing_reads = {5}
     report = apply(here, plan)
     assert (report.steps[1].outcome, report.steps[1].attempts) == (F, 1)
 
@@ -259,22 +259,23 @@ def test_a_failed_read_before_the_first_write_ends_the_run_with_nothing_written(
 
 
 def test_an_account_that_cannot_be_read_right_before_its_writes_is_left_alone() -> None:
-    here = world()
-    plan = plan_of(here, {"A": wish()})
-    here.failing_reads = {3}
-    report = apply(here, plan)
-    assert {step.outcome for step in report.steps} == {B}
+    here = World({"A": account("A"), "B": account("B")})
+    plan = plan_of(here, {"A": wish("A"), "B": wish("B")})
+    here.failing_reads = {5}
+    report = apply(here, plan, concurrency=1)
+    assert {step.outcome for step in report.steps[:6]} == {B}
+    assert {step.outcome for step in report.steps[6:]} == {V}
     assert report.exit_code is ExitCode.PARTIAL
-    assert here.posts == []
+    assert {body["accountNumber"] for path, _, body in here.posts if not path.startswith("/status/")} == {"B"}
 
 
 def test_an_edit_between_the_first_look_and_the_account_s_own_stops_the_run() -> None:
-    here = world()
-    plan = plan_of(here, {"A": wish()})
+    here = World({"A": account("A"), "B": account("B")})
+    plan = plan_of(here, {"A": wish("A"), "B": wish("B")})
     read = here._read
 
     async def edited(number: str) -> Account:
-        if here.reads == 2:
+        if here.reads == 4:
             here.accounts["A"].rows["3N1", CJ] = (1, 1, 1, 1)
         return await read(number)
 
@@ -302,8 +303,8 @@ def test_limits_are_read_again_when_another_kind_of_call_came_between() -> None:
     plan = plan_of(here, {"A": wish()})
     post = here.post
 
-    async def edited(path: str, query: object, body: object) -> object:
-        answer = await post(path, query, body)  # type: ignore[arg-type]
+    async def edited(path: str, query: object, body: object, **leaving: object) -> object:
+        answer = await post(path, query, body, **leaving)  # type: ignore[arg-type]
         if len(here.posts) == 1:
             here.accounts["A"].rows["3N1", CJ] = (324, 567, 1, 1)
         return answer
@@ -318,7 +319,7 @@ def test_limits_are_read_again_when_another_kind_of_call_came_between() -> None:
 def test_limits_that_cannot_be_read_again_are_not_written() -> None:
     here = world()
     plan = plan_of(here, {"A": wish()})
-    here.failing_reads = {5}
+    here.failing_reads = {4}
     report = apply(here, plan)
     assert [step.outcome for step in report.steps] == [V, B, B, B, B, B]
     assert len(here.posts) == 1
@@ -329,19 +330,21 @@ def test_the_account_is_read_whole_once_more_when_its_last_steps_were_blocked() 
     plan = plan_of(here, {"A": wish()})
     post = here.post
 
-    async def edited(path: str, query: object, body: object) -> object:
+    async def edited(path: str, query: object, body: object, **leaving: object) -> object:
         if len(here.posts) == 1:
             here.accounts["A"].suspended["027"] = False
-        return await post(path, query, body)  # type: ignore[arg-type]
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
 
     here.post = edited  # type: ignore[method-assign,assignment]
     report = apply(here, plan)
     assert report.stale == (f"{FIRM}/A/027: expected suspended, found not suspended",)
     here = world(faults={2: "refused"})
     plan = plan_of(here, {"A": wish()})
-    here.failing_reads = {7}
+    here.failing_reads = {6}
     report = apply(here, plan)
-    assert report.stale == (f"{FIRM}/A: could not be read at the end: a page fell short ({FIRM}/A)",)
+    assert report.stale == ()
+    assert report.exit_code is ExitCode.PARTIAL
+    assert report.unread == (f"{FIRM}/A: could not be read at the end: a page fell short ({FIRM}/A)",)
 
 
 def test_a_stop_lets_the_call_under_way_finish_and_blocks_the_rest() -> None:
@@ -356,7 +359,7 @@ def test_a_stop_lets_the_call_under_way_finish_and_blocks_the_rest() -> None:
 
 def test_nothing_is_sent_that_could_not_be_recorded_first() -> None:
     class Full(Notes):
-        def intended(self, step: Step, attempt: int, at: str) -> None:
+        async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
             if step.id == "s3":
                 raise RecordingFailed("disk full")
 
@@ -369,10 +372,10 @@ def test_nothing_is_sent_that_could_not_be_recorded_first() -> None:
 
 def test_an_outcome_that_cannot_be_recorded_stops_the_run() -> None:
     class Full(Notes):
-        def settled(self, report: object, at: str) -> None:
+        async def settled(self, report: object, at: str) -> None:
             raise RecordingFailed("disk full")
 
-        def finished(self, report: object) -> None:
+        async def finished(self, report: object) -> None:
             raise RecordingFailed("disk full")
 
     here = world()
@@ -382,7 +385,7 @@ def test_an_outcome_that_cannot_be_recorded_stops_the_run() -> None:
 
 def test_a_second_sending_that_cannot_be_recorded_is_not_sent() -> None:
     class Full(Notes):
-        def intended(self, step: Step, attempt: int, at: str) -> None:
+        async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
             if attempt == 2:
                 raise RecordingFailed("disk full")
 
@@ -425,8 +428,8 @@ def test_a_defect_in_one_account_is_told_and_cuts_no_other_off() -> None:
     plan = plan_of(here, {name: wish(name) for name in "AB"})
     post = here.post
 
-    async def breaking(path: str, query: object, body: object) -> object:
-        answer = await post(path, query, body)  # type: ignore[arg-type]
+    async def breaking(path: str, query: object, body: object, **leaving: object) -> object:
+        answer = await post(path, query, body, **leaving)  # type: ignore[arg-type]
         if "/B" in path and path.startswith("/accountLimits"):
             raise ZeroDivisionError("secret text of a library")
         return answer
@@ -445,7 +448,7 @@ def test_a_defect_in_one_account_is_told_and_cuts_no_other_off() -> None:
 
 def test_a_defect_before_anything_was_sent_blocks_the_account() -> None:
     class Broken(Notes):
-        def intended(self, step: Step, attempt: int, at: str) -> None:
+        async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
             raise ZeroDivisionError
 
     here = world()
@@ -472,9 +475,9 @@ def test_after_a_call_that_never_left_the_limits_are_read_again_before_the_next(
     here.faults = {1: "unreachable"}
     post = here.post
 
-    async def edited(path: str, query: object, body: object) -> object:
+    async def edited(path: str, query: object, body: object, **leaving: object) -> object:
         here.accounts["A"].rows["3N1", GLB] = (10, 10, 11, 11)
-        return await post(path, query, body)  # type: ignore[arg-type]
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
 
     here.post = edited  # type: ignore[method-assign,assignment]
     report = apply(here, plan)
@@ -488,10 +491,10 @@ def test_an_account_whose_last_call_never_left_is_still_read_whole_at_the_end() 
     here.faults = {2: "unreachable"}
     post = here.post
 
-    async def edited(path: str, query: object, body: object) -> object:
+    async def edited(path: str, query: object, body: object, **leaving: object) -> object:
         if len(here.posts) == 1:
             here.accounts["A"].suspended["027"] = False
-        return await post(path, query, body)  # type: ignore[arg-type]
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
 
     here.post = edited  # type: ignore[method-assign,assignment]
     report = apply(here, plan)
@@ -505,7 +508,7 @@ def test_a_stop_during_the_last_look_before_a_write_keeps_it_from_being_sent() -
     read = here._read
 
     async def stopped(number: str) -> Account:
-        if here.reads == 4:  # statuses, account, account, read-back; the next is the fresh look at the limits
+        if here.reads == 3:  # statuses, account, read-back; the next is the fresh look at the limits
             stop.request("stopped by SIGINT", ExitCode.INTERRUPTED)
         return await read(number)
 
@@ -521,7 +524,7 @@ def test_a_stop_keeps_a_rejected_call_from_being_sent_again() -> None:
     read = here._read
 
     async def stopped(number: str) -> Account:
-        if here.reads == 3:
+        if here.reads == 2:
             stop.request("stopped by SIGINT", ExitCode.INTERRUPTED)
         return await read(number)
 

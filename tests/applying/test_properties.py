@@ -65,10 +65,10 @@ def test_nothing_loosens_on_the_wire_unless_all_that_tightens_took_effect(situat
     opening = {step.path + str(step.body) + str(step.query) for step in plan.steps if step.phase in (Phase.LOOSEN, Phase.RELEASE)}
     post = world.post
 
-    async def watched(path: str, query: object, body: object) -> object:
+    async def watched(path: str, query: object, body: object, **leaving: object) -> object:
         if path + str(body) + str(query) in opening:
             assert all(holds(world.accounts[NUMBER], change) for change in strict)
-        return await post(path, query, body)  # type: ignore[arg-type]
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
 
     world.post = watched  # type: ignore[method-assign,assignment]
     try:

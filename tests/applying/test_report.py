@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from pathlib import Path
@@ -95,4 +96,4 @@ def test_an_events_file_that_cannot_be_opened_or_written_stops_before_the_first_
 
 
 def test_recorders_are_told_in_a_row() -> None:
-    assert Recorders().finished(report()) is None
+    assert asyncio.run(Recorders().finished(report())) is None

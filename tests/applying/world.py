@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from amsctl.applying.executor import Means, Stop, execute
+from amsctl.applying.executor import execute
+from amsctl.applying.means import Means, Stop
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.report import Report, StepReport
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, IncompleteRead
@@ -55,6 +56,9 @@ class Clock:
     def wall(self) -> float:
         return self.now
 
+    def monotonic(self) -> float:
+        return self.now
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
@@ -69,6 +73,7 @@ class Clock:
 class Answer:
     http_status: int
     body: Mapping[str, object]
+    response_sha256: str | None = None
 
 
 class Refusal(AmsRefused):
@@ -127,7 +132,11 @@ class World:
 
     # --- writing ---
 
-    async def post(self, path: str, query: Mapping[str, str], body: Mapping[str, object]) -> Answer:
+    async def post(
+        self, path: str, query: Mapping[str, str], body: Mapping[str, object], *, leaving: Callable[[], None] | None = None
+    ) -> Answer:
+        if leaving is not None:
+            leaving()
         self.posts.append((path, query, body))
         await asyncio.sleep(0)
         account = self.accounts[_number(body)]
@@ -237,16 +246,16 @@ class Notes:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
-    def started(self, plan: Plan, at: str) -> None:
+    async def started(self, plan: Plan, inverse: Plan | None, at: str) -> None:
         self.lines.append(("started", plan.digest))
 
-    def intended(self, step: Step, attempt: int, at: str) -> None:
+    async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
         self.lines.append(("intended", f"{step.id}#{attempt}"))
 
-    def settled(self, report: StepReport, at: str) -> None:
+    async def settled(self, report: StepReport, at: str) -> None:
         self.lines.append(("settled", f"{report.id} {report.outcome.value}"))
 
-    def finished(self, report: Report) -> None:
+    async def finished(self, report: Report) -> None:
         self.lines.append(("finished", str(int(report.exit_code))))
 
 
@@ -282,6 +291,7 @@ def apply(
     notes: object | None = None,
     concurrency: int = 4,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    **more: object,
 ) -> Report:
     means = Means(
         reader=world,
@@ -293,5 +303,6 @@ def apply(
         concurrency=concurrency,
         stop=stop or Stop(),
         progress=progress,
+        **more,  # type: ignore[arg-type]
     )
     return asyncio.run(execute(plan, means))

@@ -91,7 +91,9 @@ def test_wheel_asks_for_what_pyproject_says(wheel: Path) -> None:
     project = pyproject()["project"]
     assert f"\nVersion: {project['version']}\n" in metadata
     assert f"\nRequires-Python: {project['requires-python']}\n" in metadata
-    assert metadata.count("\nRequires-Dist: ") == len(project["dependencies"])
+    extras = project["optional-dependencies"]
+    assert metadata.count("\nRequires-Dist: ") == len(project["dependencies"]) + sum(map(len, extras.values()))
+    assert all(f"\nProvides-Extra: {name}\n" in metadata for name in extras)
 
 
 def test_installed_command_says_its_version(installed: Path, tmp_path: Path) -> None:

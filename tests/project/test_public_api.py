@@ -21,7 +21,8 @@ SURFACE = {
     "read_live": "(manifests: 'Manifests', environment: 'str | None' = None, *, environ: 'Mapping[str, str] | None' = None) -> 'Live'",
     "plan": "(manifests: 'Manifests', live: 'Live') -> 'Plan'",
     "apply": (
-        "(plan: 'Plan', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False) -> 'Report'"
+        "(plan: 'Plan', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False, "
+        "reason: 'str | None' = None) -> 'Report'"
     ),
 }
 VALUES = {"AmsctlError", "Live", "Manifests", "Plan", "Report"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amsctl.applying.report import Report, StepReport
+from amsctl.applying.report import Report, RowsDone, StepReport
 from amsctl.diagnostics import Severity, Source
 from amsctl.errors import ExitCode
 from amsctl.model import UNLIMITED, UNSET, Amount, Direction, Leg, Outcome, Owner, Phase, UnsetMeans, direction_of, effective, lets_through
@@ -12,6 +12,7 @@ from amsctl.planning.codec import sealed
 from amsctl.planning.plan import Change, ChangeKind, Finding, Git, Observed, Origin, Plan, Selection, Step, Summary, Target
 
 FIRM = "GREENTEA_API_CLEARING2"
+RUN = "20261120T092000Z-ab12cd"
 
 
 def leg(
@@ -207,6 +208,7 @@ def good_report(plan: Plan) -> Report:
         started_at="2026-11-20T09:20:00Z",
         finished_at="2026-11-20T09:20:12Z",
         steps=tuple(StepReport(id=item.id, outcome=Outcome.VERIFIED, http_status=200, attempts=1) for item in plan.steps),
+        run=RUN,
     )
 
 
@@ -219,6 +221,7 @@ def bad_report(plan: Plan) -> Report:
             http_status=200,
             attempts=1,
             message="the answer differs from what was asked at 3N1/CJ.FUT.NYMEX ef.long: expected 300, found 324",
+            rows=RowsDone(done=("3N1/CC.OOF.NYMEX", "350/KC.FUT.NYMEX"), not_done=("3N1/CJ.FUT.NYMEX",)),
         ),
         "s2": StepReport(id="s2", outcome=Outcome.BLOCKED, message="s1 did not verify"),
         "s3": StepReport(id="s3", outcome=Outcome.BLOCKED, message="s1 did not verify"),
@@ -240,6 +243,20 @@ def stale_report(plan: Plan) -> Report:
         good,
         steps=tuple(StepReport(id=item.id, outcome=Outcome.BLOCKED, message="the plan is stale") for item in good.steps),
         stale=(f"{FIRM}/DV10121801A: 3N1/CJ.FUT.NYMEX ef.short was 567 when planned and is 580 now",),
+    )
+
+
+def postponed_report(plan: Plan) -> Report:
+    """A freeze came in the middle: what was sent is verified, the rest is blocked; one account could not be read again, one outcome not be written."""
+    frozen = f"writes to {FIRM} are frozen ('RISK-1234 market event', by jo@desk, since 2026-11-20T09:20:05.000Z); amsctl thaw lifts it"
+    good = good_report(plan)
+    blocked = tuple(StepReport(id=item.id, outcome=Outcome.BLOCKED, message=frozen) for item in good.steps[3:])
+    return replace(
+        good,
+        steps=(*good.steps[:3], *blocked),
+        postponed=frozen,
+        unread=(f"{FIRM}/DV10121801A: could not be read at the end: no answer within 30 s",),
+        unrecorded="the ledger failed: the disk is full (outcome of s3)",
     )
 
 

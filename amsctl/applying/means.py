@@ -1,0 +1,82 @@
+"""What an apply works with, and how it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from amsctl.applying.ports import Clock, Gate, NoGate, Reader, Recorder, Writer
+from amsctl.errors import ExitCode
+from amsctl.model import AccountKey, Firm, LiveAccount
+from amsctl.planning.arrange import AccountPlan
+from amsctl.planning.plan import Change, Plan
+
+
+class Stop:
+    """Asked before every write. ``request`` stops all further ones; calls in flight are drained and recorded."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.exit_code: ExitCode | None = None
+
+    def request(self, reason: str, exit_code: ExitCode | None = None) -> None:
+        """Stop before the next write. The first reason stays."""
+        if self.reason is None:
+            self.reason, self.exit_code = reason, exit_code
+
+
+class Barrier(StrEnum):
+    """What a step that did not verify keeps from loosening: the rest of its account, or the rest of the run."""
+
+    ACCOUNT = "account"
+    RUN = "run"
+
+
+class Inversion(Protocol):
+    """How the plan that would undo a run is made, account by account, from what was read right before the run."""
+
+    def part(self, live: LiveAccount, changes: Iterable[Change]) -> AccountPlan:
+        """What undoes ``changes`` on an account that holds ``live`` before them."""
+        ...
+
+    def whole(self, parts: Iterable[AccountPlan]) -> Plan:
+        """The plan of all of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an apply works with. ``firms`` maps the AMS's name of a clearing firm to the firm.
+
+    ``fresh_seconds``: what was read longer ago than this is read again before a call leaves that is made on its strength. ``sent`` names the steps that
+    earlier runs of the same plan have sent (a resume), ``made`` the changes that were proven then to be done; ``closed_to_us`` the accounts that may not
+    be written, with the reason. ``may_begin`` is called once, after everything was read and before the first write, with the seconds that the reading
+    took; what it raises stops the run with nothing written.
+    """
+
+    reader: Reader
+    writer: Writer
+    clock: Clock
+    firms: Mapping[str, Firm]
+    recorder: Recorder
+    settle_seconds: float
+    concurrency: int
+    fresh_seconds: float = 10.0
+    stop: Stop = field(default_factory=Stop)
+    gate: Gate = field(default_factory=NoGate)
+    barrier: Barrier = Barrier.ACCOUNT
+    sent: Collection[str] | None = None
+    made: Collection[str] = ()
+    closed_to_us: Mapping[AccountKey, str] = field(default_factory=dict)
+    inversion: Inversion | None = None
+    may_begin: Callable[[float], None] = lambda seconds: None
+    progress: Callable[[int, int], None] = lambda done, total: None
+    run: str = ""
+
+
+def stamp(clock: Clock, *, later_seconds: int = 0) -> str:
+    """Now, or so many seconds later, in UTC, as plans and reports write it."""
+    return datetime.fromtimestamp(int(clock.wall()) + later_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,60 @@
+"""``amsctl rollback``: the plan that takes back what a run changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from amsctl.cli.planning import write_plan
+from amsctl.cli.running import project_ledger
+from amsctl.cli.session import Session, pass_session
+from amsctl.cli.shell import Command
+from amsctl.views.plan_text import plan_text
+
+if TYPE_CHECKING:
+    from amsctl.planning.plan import Plan
+
+EPILOG = """\
+Examples:
+  amsctl rollback 20261123T231726Z-ab12cd -o back.json
+  amsctl show back.json
+  amsctl apply back.json        as any other plan: checked, ordered, recorded
+"""
+
+
+@click.command("rollback", cls=Command, epilog=EPILOG)
+@click.argument("run", metavar="RUN")
+@click.option("-o", "--out", "out", metavar="FILE", required=True, help="Save the plan to FILE.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan; the default is text.")
+@pass_session
+def command(session: Session, run: str, out: str, form: str) -> None:
+    """Write the plan that takes back what RUN changed; writes nothing at the AMS.
+
+    It restores each value that the run has changed and that still is what the run made it; values that somebody changed since are left alone and
+    told. The manifests still say otherwise: revert their commit too, or the next plan does the same again.
+    """
+    from amsctl import flow, runs
+    from amsctl.ams.client import open_reader
+    from amsctl.ams.clock import SystemClock
+    from amsctl.commit import commit_of
+    from amsctl.manifests.load import load
+    from amsctl.planning.codec import text_of
+
+    project = session.project()
+    with project_ledger(session, create=False) as ledger:
+        found = runs.find_run(ledger, run)
+        session.environment_name = session.environment_name or found.environment
+        environment = session.environment()
+        desired = load(project, ())
+        wish = flow.Wish(project=project, environment=environment, desired=desired, git=commit_of(project.root))
+
+        async def read_and_plan() -> Plan:
+            async with open_reader(environment, project.requests) as reader:
+                return await runs.roll_back(found, wish, ledger, reader, flow.manifests_hash(desired), SystemClock())
+
+        plan = flow.run(read_and_plan())
+    write_plan(plan, out)
+    session.console.note(f"plan saved to {out}")
+    session.console.note("the manifests still say otherwise: revert their commit too, or the next plan does the same again")
+    session.console.result("".join(text_of(plan)) if form == "json" else plan_text(plan, session.console.look))

@@ -1,0 +1,148 @@
+"""What apply, resume and resolve share: the ledger of the project, and everything that a run needs to know besides its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from amsctl.errors import ExitCode, Interrupted
+
+if TYPE_CHECKING:
+    from amsctl.applying.means import Stop
+    from amsctl.applying.report import Report
+    from amsctl.cli.session import Session
+    from amsctl.ledger.store import Ledger
+    from amsctl.ledger.values import Run
+    from amsctl.planning.plan import Plan
+    from amsctl.runs import Undertaking
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def run_options(command: F) -> F:
+    """``--barrier``, ``--reason``, ``--events`` and ``--format``: how a run is carried out and told."""
+    for option in (
+        click.option(
+            "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the report; the default is text."
+        ),
+        click.option("--events", "events_path", metavar="FILE", help="Write each outcome to FILE as it happens, one JSON object a line."),
+        click.option("--reason", metavar="TEXT", help="Why; kept in the ledger beside the commit message."),
+        click.option(
+            "--barrier",
+            type=click.Choice(["account", "run"]),
+            help="What a step that does not verify keeps from loosening: the rest of its account, or of the whole run. "
+            "The default is account; resume keeps what the run had.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def project_ledger(session: Session, *, create: bool = True) -> Iterator[Ledger]:
+    """The ledger of the project; LedgerFailed when it cannot be used, or is not there and shall not be made."""
+    from amsctl.ams.clock import SystemClock
+    from amsctl.ledger.store import open_ledger
+    from amsctl.manifests.project import resolve_ledger
+
+    with open_ledger(resolve_ledger(session.project(), session.environ), clock=SystemClock(), create=create) as ledger:
+        yield ledger
+
+
+def carry_out(
+    session: Session,
+    plan: Plan,
+    *,
+    consent: str,
+    barrier: str | None,
+    reason: str | None,
+    events_path: str | None,
+    resumed: Run | None = None,
+) -> Report:
+    """Carry out a plan, or go on with a run (behind the barrier that it had, where none is named), with progress and signals. Interrupted when a second
+    signal stops it at once.
+    """
+    import asyncio
+
+    from amsctl import flow, runs
+    from amsctl.applying.recorders import EventsFile
+    from amsctl.cli.signals import stopping
+
+    stops: list[Stop] = []
+
+    async def run(ledger: Ledger) -> Report:
+        with ExitStack() as stack:
+            recorders = [stack.enter_context(EventsFile(events_path))] if events_path is not None else []
+            progress = stack.enter_context(session.console.progress("applying steps", len(plan.steps)))
+            stop = stack.enter_context(stopping(session.console))
+            stops.append(stop)
+            undertaking = undertaking_of(
+                session,
+                ledger,
+                plan,
+                consent=consent,
+                reason=reason,
+                resumed=resumed,
+                barrier=barrier or ("account" if resumed is None else str(resumed.body.get("barrier") or "account")),
+                recorders=recorders,
+                stop=stop,
+                progress=progress,
+            )
+            if resumed is not None:
+                return await runs.resume(resumed, undertaking)
+            return await runs.carry_out(plan, undertaking)
+
+    with project_ledger(session) as ledger:
+        try:
+            return flow.run(run(ledger))
+        except asyncio.CancelledError:
+            raise Interrupted(
+                "stopped at once; calls under way may still take effect",
+                exit_code=next((stop.exit_code for stop in stops if stop.exit_code is not None), ExitCode.INTERRUPTED),
+                hint="amsctl resume reads what landed and goes on with the rest",
+            ) from None
+
+
+def undertaking_of(
+    session: Session,
+    ledger: Ledger,
+    plan: Plan | None,
+    *,
+    consent: str = "",
+    reason: str | None = None,
+    resumed: Run | None = None,
+    barrier: str = "account",
+    **more: Any,
+) -> Undertaking:
+    """Everything that a run needs to know besides its plan, from the project, the chosen environment and the surroundings."""
+    from amsctl import runs
+    from amsctl.applying.means import Barrier
+
+    environment = session.environment()
+    return runs.Undertaking(
+        project=session.project(),
+        environment=environment,
+        ledger=ledger,
+        cause=runs.cause_of(plan, session.project(), environment, session.environ, consent=consent, reason=reason, resumed=resumed),
+        barrier=Barrier(barrier),
+        tell=session.console.note,
+        surroundings=runs.Surroundings(environ=session.environ),
+        **more,
+    )
+
+
+def show_report(session: Session, plan: Plan, report: Report, form: str) -> None:
+    """Print a report, and keep in mind whether anything was written."""
+    from amsctl.applying.report import encode_report
+    from amsctl.views.report_text import report_text
+
+    session.console.wrote = any(step.attempts for step in report.steps)
+    if form == "json":
+        session.console.result_json(encode_report(report))
+    else:
+        session.console.result(report_text(report, plan, session.console.look))
+    if report.exit_code is not ExitCode.DONE:
+        session.console.detail(f"exit code {int(report.exit_code)}")

@@ -1,0 +1,596 @@
+"""A run: the locks taken, what an earlier crash left open settled, a plan carried out and recorded, the locks given back.
+
+There is no other way to write to the AMS. ``carry_out`` and ``resume`` write; ``resolve`` and ``roll_back`` only read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from amsctl.applying.account import ANNOUNCED_PART
+from amsctl.applying.executor import execute
+from amsctl.applying.means import Barrier, Means, Stop, stamp
+from amsctl.applying.recorders import Recorders
+from amsctl.applying.settlement import Settlement, settlement
+from amsctl.applying.state import state_of
+from amsctl.errors import AmsctlError, AmsError, ExitCode, Interrupted, Later, PlanFileError, Stale, UsageError
+from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
+from amsctl.ledger.leases import Leases, Offload, held
+from amsctl.ledger.recorder import Cause, LedgerRecorder
+from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
+from amsctl.model import AccountKey, Firm, Outcome, Phase
+from amsctl.planning.codec import decode_changes, decode_text
+from amsctl.planning.consistency import check_consistency
+from amsctl.planning.inverse import Inversion, inverted, restoring
+from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Change, Origin, Plan
+from amsctl.version import version
+
+if TYPE_CHECKING:
+    from amsctl.ams.client import Reader
+    from amsctl.ams.clock import Clock
+    from amsctl.ams.transport import Transport
+    from amsctl.ams.writer import Writer
+    from amsctl.applying.ports import Recorder
+    from amsctl.applying.report import Report
+    from amsctl.config import Environment, Project, Requests
+    from amsctl.ledger.store import Ledger
+    from amsctl.ledger.values import Holder
+    from amsctl.planning.plan import Step
+    from amsctl.windows.hours import Hours
+
+MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
+"""Between this machine's clock and the server's: windows, expiry and the ledger's times mean nothing beyond it."""
+_LOOK_UP_SECONDS: Final = 1.0
+"""How soon a signal is heeded while this waits."""
+_READS_PER_ACCOUNT: Final = 3
+"""An account is read before the run, right before its writes, and after them."""
+
+
+async def in_a_thread(work: Callable[..., Any], *arguments: object, **named: object) -> Any:
+    """Run a function that blocks in a thread of its own."""
+    return await asyncio.to_thread(work, *arguments, **named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a simulator replaces: the clock, the connections, chance, the names of runs, and threads."""
+
+    clock: Clock | None = None
+    transport: Transport | None = None
+    draw: Callable[[], float] | None = None
+    token: Callable[[], str] = lambda: secrets.token_hex(3)
+    offload: Offload = in_a_thread
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A call that an earlier run left open, and what reading the account shows of it; ``settlement`` is ``None`` when it could not be read."""
+
+    attempt: Attempt
+    settlement: Settlement | None
+    problem: str = ""
+
+    def __str__(self) -> str:
+        told = (
+            f"{self.settlement.outcome.value}: {self.settlement.message}" if self.settlement is not None else f"still open: {self.problem}"
+        )
+        return f"{self.attempt.account_key}: step {self.attempt.step} of run {self.attempt.run} is {told}"
+
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undertaking:
+    """Everything that a run needs to know besides its plan."""
+
+    project: Project
+    environment: Environment
+    ledger: Ledger
+    cause: Cause = field(default_factory=Cause)
+    barrier: Barrier = Barrier.ACCOUNT
+    recorders: Sequence[Recorder] = ()
+    stop: Stop = field(default_factory=Stop)
+    progress: Progress = silent
+    tell: Tell = lambda line: None
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+def cause_of(
+    plan: Plan | None,
+    project: Project,
+    environment: Environment,
+    environ: Mapping[str, str],
+    *,
+    consent: str,
+    reason: str | None,
+    resumed: Run | None = None,
+) -> Cause:
+    """Who and why, as far as the plan's commit, the surroundings and the command line tell."""
+    from amsctl.commit import message_of
+    from amsctl.who import who, why
+
+    git = None if plan is None else plan.origin.git
+    commit = None if git is None else git.commit
+    return Cause(
+        who=who(environ, principal=environment.auth.principal, git_author=None if git is None else git.author),
+        why=why(commit=commit, message=None if commit is None else message_of(project.root, commit), reason=reason),
+        consent=consent,
+        resumes=None if resumed is None else resumed.id,
+        inverse_digest="" if resumed is None else resumed.inverse_digest,
+    )
+
+
+# --- writing ---
+
+
+async def carry_out(plan: Plan, undertaking: Undertaking) -> Report:
+    """Carry out a plan that was checked and agreed to, and report on every step of it.
+
+    Refused when a finding blocks it; Stale when a run has carried it out already; Locked, Frozen or WindowClosed when nothing may be written now.
+    """
+    return await _Conduct(plan, undertaking).carry_out(resumed=None)
+
+
+async def resume(run: Run, undertaking: Undertaking) -> Report:
+    """Go on with an earlier run: read everything again, send what is still wanted of its plan, and report on every step of that.
+
+    Calls of which nobody knew what became are settled by reading first. A plan whose accounts moved otherwise is stale and nothing is written.
+    """
+    plan = plan_of(undertaking.ledger, run)
+    return await _Conduct(plan, undertaking).carry_out(resumed=run)
+
+
+def plan_of(ledger: Ledger, run: Run) -> Plan:
+    """The plan of a run, as the ledger keeps it."""
+    return _stored(ledger, run, run.plan_digest)
+
+
+def _stored(ledger: Ledger, run: Run, digest: str) -> Plan:
+    content = ledger.plan(digest) if digest else None
+    if content is None:
+        raise PlanFileError("the ledger does not keep this plan", where=f"run {run.id}", expected=digest or "a plan", found="none")
+    return decode_text(content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What the runs of a plan have done so far: steps that were sent, those of them that were not found to have stored nothing, and changes that were
+    then proven to be done.
+    """
+
+    sent: frozenset[str]
+    took_effect: frozenset[str]
+    made: frozenset[str]
+
+
+def earlier_of(plan: Plan, ledger: Ledger) -> tuple[list[Run], Earlier]:
+    """The runs of a plan, newest first, and what they have done."""
+    runs = [run for run in ledger.runs(url=plan.target.url) if run.plan_digest == plan.digest]
+    attempts = [attempt for run in runs for attempt in ledger.attempts(run=run.id)]
+    changes = {change.id: change for change in plan.changes}
+    steps = {step.id: step for step in plan.steps}
+    made: set[str] = set()
+    for run in runs:
+        for record in ledger.records(run=run.id, kinds=(Kind.OUTCOME, Kind.RESOLVED)):
+            step, rows = steps.get(str(record.body["step"])), record.body.get("rows")
+            if step is None:
+                continue
+            if record.body["outcome"] == Outcome.VERIFIED.value:
+                made.update(step.changes)
+            elif isinstance(rows, dict):
+                made.update(number for number in step.changes if str(changes[number].row_key) in rows["done"])
+    return runs, Earlier(
+        sent=frozenset(attempt.step for attempt in attempts),
+        took_effect=frozenset(attempt.step for attempt in attempts if attempt.outcome is not Outcome.FAILED),
+        made=frozenset(made),
+    )
+
+
+class _Conduct:
+    """One run of one plan."""
+
+    def __init__(self, plan: Plan, undertaking: Undertaking) -> None:
+        from amsctl.ams.clock import SystemClock
+        from amsctl.ledger.holder import this_holder
+        from amsctl.windows.hours import Hours
+
+        self.holder = this_holder(undertaking.surroundings.environ)
+        self.plan = plan
+        self.u = undertaking
+        self.clock: Clock = undertaking.surroundings.clock or SystemClock()
+        environment = undertaking.environment
+        self.hours = Hours(calendar=environment.calendar, windows=undertaking.project.windows, environment=environment.name)
+        self.run = _run_name(self.clock, undertaking.surroundings)
+
+    async def carry_out(self, resumed: Run | None) -> Report:
+        plan, u = self.plan, self.u
+        check_findings(plan)
+        check_consistency(plan)
+        self._check_hours(0.0)
+        async with _writer(u, self.clock) as writer:
+            reader = writer.reader
+            firms = {name: await reader.resolve(name) for name in await self._firms()}
+            check_clock(reader)
+            scopes = [Scope(plan.target.url, name) for name in firms]
+            async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
+                # Under the lock: nobody can send anything of this plan between this look and our own first call.
+                earlier = await u.surroundings.offload(self._earlier, resumed)
+                closed = await settle_earlier(
+                    reader, firms, scopes, u, clock=self.clock, holder=self.holder, run=self.run, lift=resumed is not None
+                )
+                return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
+
+    async def _firms(self) -> list[str]:
+        """The clearing firms that are written, and those that were read and have calls that an earlier run left open."""
+        written = {step.clearing_firm for step in self.plan.steps}
+        left = await self.u.surroundings.offload(self.u.ledger.attempts, open_only=True)
+        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == self.plan.target.url}
+        return sorted(written | (waiting & {seen.clearing_firm for seen in self.plan.observed}))
+
+    def _earlier(self, resumed: Run | None) -> Earlier | None:
+        """What was made of this plan before; ``None`` when this is no resume, and Stale when it should be one."""
+        runs, earlier = earlier_of(self.plan, self.u.ledger)
+        if resumed is not None:
+            return earlier
+        if earlier.sent:
+            last = runs[0]
+            hint = "plan again: a saved plan is good for one apply"
+            if not finished_well(last):
+                hint = f"amsctl resume {last.id} goes on with it; otherwise plan again"
+            raise Stale("this plan was carried out already", where=f"run {last.id}, {last.at}", hint=hint)
+        return None
+
+    def _sent_at(self) -> dict[str, object]:
+        return {"machine": self.holder.machine, "monotonic_ms": int(self.clock.monotonic() * 1000)}
+
+    def _check_hours(self, needs_seconds: float) -> None:
+        self.hours.check(self.clock.wall(), needs_seconds, dict.fromkeys(step.phase for step in self.plan.steps))
+
+    def _may_begin(self, reading_seconds: float) -> None:
+        requests = self.u.project.requests
+        self._check_hours(reading_seconds * _READS_PER_ACCOUNT + requests.timeout_seconds + requests.settle_seconds)
+
+    def _means(
+        self,
+        writer: Writer,
+        reader: Reader,
+        firms: Mapping[str, Firm],
+        leases: Leases,
+        closed: Mapping[AccountKey, str],
+        earlier: Earlier | None,
+    ) -> Means:
+        u = self.u
+        recorder = LedgerRecorder(
+            u.ledger,
+            run=self.run,
+            leases=leases,
+            cause=replace(u.cause, barrier=u.barrier.value),
+            offload=u.surroundings.offload,
+            sent_at=self._sent_at,
+        )
+        requests = u.project.requests
+        return Means(
+            reader=reader,
+            writer=writer,
+            clock=self.clock,
+            firms=firms,
+            # The ledger last: an intent that it keeps is then known to have been told to everybody else. A plan without steps leaves no trace in it.
+            recorder=Recorders([*u.recorders, *([recorder] if self.plan.steps else [])]),
+            settle_seconds=requests.settle_seconds,
+            concurrency=requests.concurrency,
+            fresh_seconds=fresh_seconds(requests),
+            stop=u.stop,
+            gate=_Gate(leases, self.hours, self.clock, post_seconds=requests.timeout_seconds, settle_seconds=requests.settle_seconds),
+            barrier=u.barrier,
+            sent=None if earlier is None else earlier.sent,
+            made=() if earlier is None else earlier.made,
+            closed_to_us=closed,
+            inversion=None if earlier is not None else self._inversion(),
+            may_begin=self._may_begin,
+            progress=lambda done, total: u.progress(done, total, reader.calls),
+            run=self.run,
+        )
+
+    def _inversion(self) -> Inversion:
+        return Inversion(
+            rules=rules_of(self.u.project, self.u.environment),
+            target=self.plan.target,
+            origin=self.plan.origin,
+            created_at=stamp(self.clock),
+            expires_at=stamp(self.clock, later_seconds=PLAN_LIFETIME_SECONDS),
+            tool_version=version(),
+            guards_off=self.u.project.guards_off,
+        )
+
+
+def fresh_seconds(requests: Requests) -> float:
+    """How old a read may be that a call is made on the strength of: ten seconds, or four turns of every account side by side where calls are slow."""
+    turn = 0.0 if requests.per_second is None else requests.concurrency / requests.per_second
+    return max(10.0, 4 * turn)
+
+
+def _run_name(clock: Clock, surroundings: Surroundings) -> str:
+    """``20261123T231726Z-ab12cd``: sorts by time, and two that start in the same second differ."""
+    return f"{stamp(clock).replace('-', '').replace(':', '')}-{surroundings.token()}"
+
+
+def check_clock(reader: Reader) -> None:
+    """AmsctlError when this machine's clock and the server's are too far apart for times to mean anything."""
+    offset = reader.clock_offset_seconds
+    if offset is not None and abs(offset) > MOST_CLOCK_OFFSET_SECONDS:
+        raise AmsctlError(
+            "this machine's clock and the server's differ",
+            expected=f"at most {MOST_CLOCK_OFFSET_SECONDS:.0f} s",
+            found=f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the server",
+            hint="set the clock: windows, the plan's expiry and the ledger's times depend on it; nothing was written",
+        )
+
+
+@asynccontextmanager
+async def _writer(u: Undertaking, clock: Clock) -> AsyncIterator[Writer]:
+    from amsctl.ams.writer import open_writer
+
+    around = u.surroundings
+    async with open_writer(u.environment, u.project.requests, clock=clock, transport=around.transport, draw=around.draw) as writer:
+        yield writer
+
+
+@asynccontextmanager
+async def _locks(
+    firms: Mapping[str, Firm], scopes: Iterable[Scope], run: str, u: Undertaking, clock: Clock, holder: Holder, *, writes: bool = True
+) -> AsyncIterator[Leases]:
+    async with held(
+        u.ledger,
+        scopes,
+        run=run,
+        holder=holder,
+        environment=u.environment.name,
+        seconds=u.project.ledger.lease_seconds,
+        clock=clock,
+        offload=u.surroundings.offload,
+        lost=u.stop.request,
+        writes=writes,
+        # A firm is written by its name or by its clearing id (AMS §3.6), also by whoever stops it in a hurry.
+        also=lambda firm: (firms[firm].clearing_id,),
+    ) as leases:
+        yield leases
+
+
+class _Gate:
+    """Forbids a write that the lock might not outlast, or that a window forbids or would cut off."""
+
+    def __init__(self, leases: Leases, hours: Hours, clock: Clock, *, post_seconds: float, settle_seconds: float) -> None:
+        self._leases = leases
+        self._hours = hours
+        self._clock = clock
+        self._post_seconds = post_seconds
+        self._needs_seconds = post_seconds + settle_seconds
+
+    def obstacle(self, step: Step) -> str | None:
+        """See ``applying.ports.Gate``."""
+        # The AMS cannot check a fence: a call must be over before anybody else can hold the lock.
+        if self._leases.seconds_left(step.clearing_firm) <= self._post_seconds:
+            return f"the lock on {step.clearing_firm} could not be renewed in time; another run may hold it by now"
+        return self._closing(step.phase)
+
+    def _closing(self, phase: Phase) -> str | None:
+        if self._hours.always:
+            return None
+        try:
+            self._hours.check(self._clock.wall(), self._needs_seconds, (phase,))
+        except Later as closed:
+            return str(closed)
+        return None
+
+
+# --- what an earlier run left open ---
+
+
+async def settle_earlier(
+    reader: Reader,
+    firms: Mapping[str, Firm],
+    scopes: Iterable[Scope],
+    u: Undertaking,
+    *,
+    clock: Clock,
+    holder: Holder,
+    run: str,
+    lift: bool,
+) -> dict[AccountKey, str]:
+    """Settle, by reading, what earlier runs left open, and give the accounts that must not be written now, each with the reason.
+
+    A call without a recorded outcome (its run died) is always settled. One that was recorded as unknown is settled only with ``lift``: its account is
+    in quarantine until somebody asks for it to be looked at (``resume``, ``resolve``).
+    """
+    opened = [attempt for scope in scopes for attempt in await u.surroundings.offload(u.ledger.attempts, scope=scope, open_only=True)]
+    closed = {attempt.account_key: _quarantine(attempt) for attempt in opened if attempt.outcome is not None and not lift}
+    wanted = [attempt for attempt in opened if attempt.account_key not in closed]
+    for settled in await settle(reader, firms, wanted, u, clock=clock, holder=holder, run=run):
+        u.tell(str(settled))
+        if settled.settlement is None:
+            closed[settled.attempt.account_key] = (
+                f"an earlier call is still open (step {settled.attempt.step} of run {settled.attempt.run}): {settled.problem}"
+            )
+    return closed
+
+
+def _quarantine(attempt: Attempt) -> str:
+    return (
+        f"in quarantine: nobody knows what became of step {attempt.step} of run {attempt.run}; "
+        f"amsctl resolve {attempt.account_key} (or amsctl resume {attempt.run}) reads the account and lifts it"
+    )
+
+
+async def settle(
+    reader: Reader, firms: Mapping[str, Firm], attempts: Sequence[Attempt], u: Undertaking, *, clock: Clock, holder: Holder, run: str
+) -> list[Settled]:
+    """What became of each open call, recorded. Waits first until none of them can take effect any more."""
+    latest: dict[tuple[AccountKey, str, str], Attempt] = {}
+    for attempt in attempts:
+        latest[attempt.account_key, attempt.run, attempt.step] = attempt
+    if not latest:
+        return []
+    await _wait_until_settled(latest.values(), u, clock, holder.machine)
+    by_account: dict[AccountKey, list[Attempt]] = {}
+    for attempt in latest.values():
+        by_account.setdefault(attempt.account_key, []).append(attempt)
+    found: list[Settled] = []
+    for key, listed in sorted(by_account.items()):
+        found += await _settle_account(reader, firms[key.firm], key, listed, u, run)
+    return found
+
+
+async def _wait_until_settled(attempts: Iterable[Attempt], u: Undertaking, clock: Clock, machine: str) -> None:
+    """A call may wait a little after it was announced, be on its way for as long as a request may take, and land for as long as a late write may."""
+    requests = u.project.requests
+    patience = requests.timeout_seconds + requests.settle_seconds + fresh_seconds(requests) / ANNOUNCED_PART
+    youngest = min(_seconds_since(attempt, clock, machine) for attempt in attempts)
+    # Bounded on both sides: a clock that was set back must not make this wait for ever.
+    wait = min(max(0.0, patience - youngest), patience)
+    if wait > 0:
+        u.tell(f"an earlier run left calls open; waiting {wait:.0f} s until none of them can take effect any more")
+    until = clock.monotonic() + wait
+    while (left := until - clock.monotonic()) > 0:
+        if u.stop.reason is not None:
+            code = u.stop.exit_code or ExitCode.ERROR
+            raise Interrupted("stopped while waiting for an earlier run's calls to settle", exit_code=code, hint="nothing was sent")
+        await clock.sleep(min(left, _LOOK_UP_SECONDS))
+
+
+def _seconds_since(attempt: Attempt, clock: Clock, machine: str) -> float:
+    """How long ago a call was announced, at least: by the monotonic clock on the machine that did it, else by the wall clocks.
+
+    Two machines that may write are each as far from the server's clock as may be, at most.
+    """
+    told = attempt.intent.get("clock")
+    if isinstance(told, dict) and machine and told.get("machine") == machine and isinstance(told.get("monotonic_ms"), int):
+        return clock.monotonic() - float(told["monotonic_ms"]) / 1000
+    return clock.wall() - moment(attempt.at) - 2 * MOST_CLOCK_OFFSET_SECONDS
+
+
+def moment(text: str) -> float:
+    """A UTC time of the ledger as seconds since 1970."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+async def _settle_account(
+    reader: Reader, firm: Firm, key: AccountKey, attempts: Sequence[Attempt], u: Undertaking, run: str
+) -> list[Settled]:
+    try:
+        state = state_of(await reader.account(firm, key.number))
+    except AmsError as problem:
+        return [Settled(attempt=attempt, settlement=None, problem=f"the account cannot be read: {problem}") for attempt in attempts]
+    settled = []
+    for attempt in attempts:
+        changes: tuple[Change, ...] = decode_changes(attempt.intent["changes"])
+        judged = settlement(changes, state)
+        body = {
+            "step": attempt.step,
+            "outcome": judged.outcome.value,
+            "message": judged.message,
+            "by_run": run,
+            "found": list(judged.found),
+        }
+        draft = Draft(kind=Kind.RESOLVED, url=attempt.scope.url, firm=key.firm, account=key.number, run=attempt.run, body=body)
+        await u.surroundings.offload(u.ledger.append, [draft])
+        settled.append(Settled(attempt=attempt, settlement=judged))
+    return settled
+
+
+# --- reading only ---
+
+
+async def resolve(undertaking: Undertaking, accounts: Sequence[str] = ()) -> list[Settled]:
+    """Read every account with an open or unknown call (or those of ``accounts``, ``NUMBER`` or ``FIRM/NUMBER``), record what became of it, and lift the
+    quarantine. Writes nothing to the AMS.
+    """
+    from amsctl.ams.client import open_reader
+    from amsctl.ams.clock import SystemClock
+    from amsctl.ledger.holder import this_holder
+
+    u, around = undertaking, undertaking.surroundings
+    clock = around.clock or SystemClock()
+    url = u.environment.url
+    attempts = [one for one in u.ledger.attempts(open_only=True) if one.scope.url == url and _named(one.account_key, accounts)]
+    if not attempts:
+        return []
+    run, holder = _run_name(clock, around), this_holder(around.environ)
+    async with open_reader(u.environment, u.project.requests, clock=clock, transport=around.transport, draw=around.draw) as reader:
+        scopes = sorted({attempt.scope for attempt in attempts})
+        firms = {scope.firm: await reader.resolve(scope.firm) for scope in scopes}
+        check_clock(reader)
+        # Under the lock: a run that is under way settles its calls itself.
+        async with _locks(firms, scopes, run, u, clock, holder, writes=False):
+            still = [one for scope in scopes for one in u.ledger.attempts(scope=scope, open_only=True) if _named(one.account_key, accounts)]
+            return await settle(reader, firms, still, u, clock=clock, holder=holder, run=run)
+
+
+def _named(key: AccountKey, accounts: Sequence[str]) -> bool:
+    return not accounts or key.number in accounts or str(key) in accounts
+
+
+async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manifests_sha256: str, clock: Clock) -> Plan:
+    """The plan that takes back what a run changed, and the runs that it goes on with: an ordinary plan on the live state. Values that somebody changed
+    since are left alone and told, and so are values that are as the run's plan wanted them although it did not write them.
+    """
+    if run.url != wish.environment.url:
+        raise UsageError(
+            "this run was made in another environment",
+            where=f"run {run.id}",
+            expected=f"{run.environment} at {run.url}",
+            found=f"{wish.environment.name} at {wish.environment.url}",
+            hint="leave out -e, or name a run of that environment",
+        )
+    # Not the inverse plan that is kept: a resume may have written accounts that the first run could not, and a run may have left half of its plan unsent.
+    plan = plan_of(ledger, run)
+    _, earlier = earlier_of(plan, ledger)
+    written = {number for step in plan.steps if step.id in earlier.took_effect for number in step.changes}
+    rules = rules_of(wish.project, wish.environment)
+    grouped: dict[AccountKey, list[Change]] = {}
+    for change in plan.changes:
+        grouped.setdefault(change.account_key, []).append(change)
+    parts = []
+    for key, changes in grouped.items():
+        ours, others = (tuple(inverted(one) for one in changes if (one.id in written) is wanted) for wanted in (True, False))
+        if ours:
+            firm = await reader.resolve(key.firm)
+            parts.append(restoring(await reader.account(firm, key.number), ours, rules, unwritten=others))
+    inversion = Inversion(
+        rules=rules,
+        target=target_of(wish.project, wish.environment),
+        origin=Origin(manifests_sha256=manifests_sha256, git=wish.git, selection=wish.selection),
+        created_at=stamp(clock),
+        expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
+        tool_version=version(),
+        guards_off=wish.project.guards_off,
+    )
+    return inversion.whole(parts)
+
+
+# --- choosing a run ---
+
+
+def find_run(ledger: Ledger, name: str | None, *, url: str | None = None) -> Run:
+    """The run of that name (or an unambiguous beginning of it); without a name the newest. UsageError when there is none."""
+    if name is not None:
+        run = ledger.run(name)
+        if run is None:
+            raise UsageError("the ledger has no such run", found=name, hint="amsctl ledger log lists the runs")
+        return run
+    for run in ledger.runs(url=url):
+        return run
+    raise UsageError("the ledger has no run yet", hint="amsctl apply makes one")
+
+
+def finished_well(run: Run) -> bool:
+    """Whether nothing is left to resume."""
+    return run.exit_code == 0

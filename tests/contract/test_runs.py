@@ -1,0 +1,247 @@
+"""Runs from end to end over real HTTP: what the ledger keeps, what a second run may do, how one goes on after another, and how it is taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amsctl.sandbox.server import Sandbox
+from tests.cli.conftest import Ran, Run
+from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
+from tests.contract.test_signals import when
+
+THREE_ROWS = (
+    "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short: 500}}, "
+    "DRS.FUT.CBT: {ef: {long: 1, short: 1}}, CC.FUT.NYMEX: {ef: {long: 2, short: 2}}}}}"
+)
+
+
+def amsctl(run: Run, project: Path, *arguments: str, **more: Any) -> Ran:
+    return run("-C", str(project), *arguments, **more)
+
+
+def log(run: Run, project: Path, *arguments: str) -> list[dict[str, Any]]:
+    ran = amsctl(run, project, "ledger", "export", "--format", "jsonl", *arguments)
+    assert ran.code == 0, ran.err
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def report_of(ran: Ran) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ran.out)
+    return found
+
+
+def outcomes(ran: Ran) -> list[str]:
+    return [step["outcome"] for step in report_of(ran)["steps"]]
+
+
+def applied(run: Run, project: Path, plan: Path, *options: str) -> Ran:
+    return amsctl(run, project, "apply", str(plan), "--format", "json", *options)
+
+
+def test_every_call_has_an_intent_before_it_and_an_outcome_after(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    ran = applied(run, project, plan, "--reason", "RISK-77 client asked")
+    assert ran.code == 0, ran.err
+    records = log(run, project)
+    kinds = [record["kind"] for record in records]
+    assert kinds == ["lock-taken", "run-started", "intent", "outcome", "intent", "outcome", "run-finished", "lock-released"]
+    started = records[1]["body"]
+    assert started["plan_digest"] == json.loads(plan.read_text())["digest"]
+    assert started["why"]["ticket"] == "RISK-77"
+    assert started["who"]["principal"] == "anonymous"
+    assert started["consent"] == "saved plan plan.json"
+    assert {record["run"] for record in records} == {report_of(ran)["run"]}
+    assert amsctl(run, project, "ledger", "verify").code == 0
+
+
+def test_a_saved_plan_is_good_for_one_apply(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """Even when somebody has put every value back: what was approved was one change, not a licence."""
+    write(project)
+    plan = saved(project, run)
+    assert applied(run, project, plan).code == 0
+    sandbox.reset()
+    again = applied(run, project, plan)
+    assert again.code == 4
+    assert "carried out already" in again.err
+    assert posts(sandbox) == []
+
+
+def test_a_plan_that_sent_nothing_may_be_tried_again(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    assert amsctl(run, project, "freeze", "--reason", "moving house").code == 0
+    refused = applied(run, project, plan)
+    assert refused.code == 7
+    assert report_of(refused)["postponed"]
+    assert "moving house" in refused.err
+    assert posts(sandbox) == []
+    assert amsctl(run, project, "thaw", "--reason", "moved").code == 0
+    assert applied(run, project, plan).code == 0
+
+
+def test_a_lock_held_by_another_is_told_with_its_holder(project: Path, sandbox: Sandbox, run: Run) -> None:
+    from amsctl.ams.clock import SystemClock
+    from amsctl.ledger.store import open_ledger
+    from amsctl.ledger.values import Holder, Scope
+    from amsctl.manifests.project import load_project, resolve_ledger
+
+    write(project)
+    plan = saved(project, run)
+    other = Holder(user="ann", host="elsewhere", pid=4242, process_started="", machine="", run_url="https://ci.example/runs/7")
+    with open_ledger(resolve_ledger(load_project(project), {}), clock=SystemClock()) as ledger:
+        scope = Scope(sandbox.url, "GREENTEA_API_CLEARING2")
+        lease = ledger.acquire(scope, run="r1", holder=other, seconds=60, environment="sandbox")
+        ran = applied(run, project, plan)
+        assert ran.code == 7
+        for told in ("ann", "elsewhere", "4242", "https://ci.example/runs/7", lease.id):
+            assert told in ran.err
+        assert posts(sandbox) == []
+        status = amsctl(run, project, "lock", "status")
+        assert "elsewhere" in status.out
+        assert amsctl(run, project, "lock", "break", "not-that-one", "--reason", "x").code != 0
+        assert amsctl(run, project, "lock", "break", lease.id, "--reason", "she went home").code == 0
+    assert applied(run, project, plan).code == 0
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="slow", method="POST", seconds=0.5)
+    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert applied(run, project, plan).code == 143
+    watcher.join()
+    sandbox.faults.clear()
+    ran = amsctl(run, project, "resume", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert outcomes(ran) == ["skipped", "verified"]
+    assert legs(sandbox)[:2] == (300, 600)
+    assert len(posts(sandbox)) == 2
+    done = amsctl(run, project, "resume")
+    assert (done.code, len(posts(sandbox))) == (0, 2)
+    assert "nothing is left" in done.err
+
+
+def test_a_resume_refuses_what_moved_meanwhile(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="error_before", method="POST", status=400, nth=2, body={"errorType": "400", "error": "Bad Request"})
+    assert applied(run, project, plan).code == 5
+    sandbox.faults.clear()
+    sandbox.book.put("DV10121801A", "3N1", "CJ.FUT.NYMEX", (300, 567, 1, 1))
+    ran = amsctl(run, project, "resume", "--format", "json")
+    assert ran.code == 4
+    assert len(posts(sandbox)) == 2
+
+
+def test_an_account_whose_call_is_unknown_is_in_quarantine_until_it_is_resolved(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="drop_after", method="POST")
+    fault(sandbox, kind="slow", method="POST", seconds=0.3)
+    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
+    ran = applied(run, project, plan)
+    blind.join()
+    assert ran.code == 6
+    assert outcomes(ran)[0] == "unknown"
+    sandbox.faults.clear()
+    write(project, THREE_ROWS)
+    held = amsctl(run, project, "apply", "--auto-approve", "--format", "json")
+    assert held.code == 5
+    assert set(outcomes(held)) == {"blocked"}
+    assert "amsctl resolve" in held.out
+    before = len(posts(sandbox))
+    resolved = amsctl(run, project, "resolve", "--format", "json")
+    assert resolved.code == 0, resolved.err
+    assert [item["outcome"] for item in json.loads(resolved.out)["calls"]] == ["verified"]
+    assert len(posts(sandbox)) == before
+    assert amsctl(run, project, "apply", "--auto-approve").code == 0
+
+
+def test_rows_that_landed_and_rows_that_did_not_are_listed_and_only_the_latter_are_sent_again(
+    project: Path, sandbox: Sandbox, run: Run
+) -> None:
+    write(project, THREE_ROWS)
+    plan = saved(project, run)
+    fault(sandbox, kind="partial", method="POST", rows=1, nth=1)
+    ran = applied(run, project, plan)
+    assert ran.code == 6
+    (rows,) = [step["rows"] for step in report_of(ran)["steps"] if "rows" in step]
+    assert len(rows["done"]) == 1
+    assert len(rows["not_done"]) == 2
+    sandbox.faults.clear()
+    resumed = amsctl(run, project, "resume", "--format", "json")
+    assert resumed.code == 0, resumed.err
+    sent = json.loads(sandbox.log.calls("POST")[1].body)
+    assert [f"{row['efId']}/{row['product']}" for row in sent["limits"]] == rows["not_done"]
+    assert amsctl(run, project, "plan", "--detailed-exitcode").code == 0
+
+
+def test_a_rollback_is_a_plan_that_restores_what_the_run_changed(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project, THREE_ROWS)
+    first = amsctl(run, project, "get", "limits", "DV10121801A", "--format", "csv").out
+    ran = applied(run, project, saved(project, run))
+    assert ran.code == 0, ran.err
+    back = project / "back.json"
+    rolled = amsctl(run, project, "rollback", report_of(ran)["run"], "-o", str(back))
+    assert rolled.code == 0, rolled.err
+    assert "revert their commit too" in rolled.err
+    done = applied(run, project, back)
+    assert done.code == 0, done.err
+    assert amsctl(run, project, "get", "limits", "DV10121801A", "--format", "csv").out == first
+
+
+def test_blame_tells_who_moved_a_limit_when_and_why(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    ran = applied(run, project, saved(project, run), "--reason", "RISK-77 client asked")
+    told = amsctl(run, project, "ledger", "blame", "DV10121801A", "3N1", "CJ.FUT.NYMEX")
+    assert told.code == 0, told.err
+    for word in ("RISK-77", report_of(ran)["run"], "300", "600"):
+        assert word in told.out
+
+
+def test_a_window_that_is_closed_refuses_before_anything_is_asked(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    config = project / "amsctl.yaml"
+    config.write_text(config.read_text() + WINDOW, encoding="utf-8")
+    asked = len(sandbox.log)
+    ran = applied(run, project, plan)
+    assert ran.code == 7
+    assert "never open" in ran.err
+    assert len(sandbox.log) == asked
+
+
+WINDOW = """\
+  windows:
+    - {name: never open, effect: deny, timeZone: UTC, rrule: "FREQ=DAILY", start: "2026-01-01T00:00", duration: P1D}
+"""
+
+
+def test_a_ledger_that_cannot_be_written_means_nothing_is_sent(project: Path, sandbox: Sandbox, run: Run) -> None:
+    write(project)
+    plan = saved(project, run)
+    config = project / "amsctl.yaml"
+    config.write_text(config.read_text() + "  ledger: {url: sqlite:////proc/nowhere/ledger.db}\n", encoding="utf-8")
+    ran = applied(run, project, plan)
+    assert ran.code == 1
+    assert "ledger" in ran.err
+    assert posts(sandbox) == []
+
+
+def test_a_clock_that_is_wrong_means_nothing_is_sent(project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from amsctl.ams.client import Reader
+
+    write(project)
+    plan = saved(project, run)
+    monkeypatch.setattr(Reader, "clock_offset_seconds", property(lambda self: -3700.0))
+    ran = applied(run, project, plan)
+    assert ran.code == 1
+    assert "ahead of the server" in ran.err
+    assert posts(sandbox) == []
