@@ -1,0 +1,300 @@
+"""Judges what happened: the sandbox's own journal of requests and states beside the ledger's records. Imports nothing that writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import unquote
+
+from amsctl.sandbox.log import Entry
+from amsctl.sandbox.state import Account as Held
+from tests.chaos.worlds import Account, Key, World
+
+INFINITE = 1 << 62
+EPSILON_SECONDS = 0.002
+"""Records are stamped with milliseconds, cut off."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What an account held from a moment on (monotonic seconds)."""
+
+    at: float
+    key: Key
+    account: Account
+
+
+class Journal:
+    """Every state of every account, as the sandbox's book went through them. It is the book's listener."""
+
+    def __init__(self) -> None:
+        self._moments: list[Moment] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, held: Held, present: bool) -> None:
+        with self._lock:
+            self._moments.append(Moment(time.monotonic(), (held.firm.name, held.number), snapshot(held)))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._moments.clear()
+
+    def of(self, key: Key) -> list[Moment]:
+        with self._lock:
+            return [moment for moment in self._moments if moment.key == key]
+
+
+def snapshot(held: Held) -> Account:
+    """What an account of the book holds now."""
+    rows = {key: legs for key, legs in held.items() if any(leg is not None for leg in legs)}
+    return Account(status=held.status, suspended=dict(held.execution_firms), rows=rows)
+
+
+# --- what is let through ---
+
+
+def _number(leg: int | None) -> int:
+    return INFINITE if leg is None else leg
+
+
+def _raw(account: Account, row: tuple[str, str]) -> tuple[int, ...]:
+    return tuple(_number(leg) for leg in account.rows.get(row, (None,) * 4))
+
+
+def _effective(account: Account, row: tuple[str, str]) -> tuple[int, int]:
+    if account.status != "Active" or account.suspended.get(row[0], False):
+        return (0, 0)
+    ef_long, ef_short, cmf_long, cmf_short = _raw(account, row)
+    return (min(ef_long, cmf_long), min(ef_short, cmf_short))
+
+
+def _rows(*accounts: Account) -> list[tuple[str, str]]:
+    return sorted({row for account in accounts for row in account.rows})
+
+
+# --- the POSTs ---
+
+
+@dataclass(frozen=True)
+class Post:
+    """One POST as the sandbox received it, and what the account held around it."""
+
+    entry: Entry
+    key: Key
+    before: Account
+    after: Account
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.entry.body.encode()).hexdigest()
+
+    @property
+    def has_effect(self) -> bool:
+        return self.before != self.after
+
+    def __str__(self) -> str:
+        return f"POST {self.entry.number} to {self.key[1]}"
+
+
+def key_of(entry: Entry) -> Key | None:
+    """The account that a request is about."""
+    parts = [unquote(part) for part in entry.path.split("/")]
+    if entry.method == "POST":
+        body = json.loads(entry.body)
+        if "clearingAccounts" in body:
+            return (parts[-1], body["clearingAccounts"][0]["accountNumber"])
+    if parts[-1] and parts[-2] and parts[-3] == "ICC":
+        return (parts[-2], parts[-1])
+    return None
+
+
+def posts(world: World, log: Iterable[Entry], journal: Journal) -> list[Post]:
+    """Every POST, with the states right before and after it."""
+    found = []
+    entries = [entry for entry in log if entry.method == "POST"]
+    for entry in entries:
+        key = key_of(entry)
+        assert key is not None
+        later = [other.started_seconds for other in entries if key_of(other) == key and other.number > entry.number]
+        until = min(later, default=float("inf"))
+        before, after = world.before[key], None
+        for moment in journal.of(key):
+            if moment.at < entry.started_seconds:
+                before = moment.account
+            elif moment.at < until:
+                after = moment.account
+        found.append(Post(entry, key, before, before if after is None else after))
+    return found
+
+
+# --- the judgement ---
+
+
+def judge(
+    world: World,
+    log: Sequence[Entry],
+    journal: Journal,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    finished: bool = True,
+    strict: bool = True,
+) -> list[str]:
+    """Every breach of what is promised. ``finished``: the end must be as wished for. ``strict``: a POST without any effect is one too many."""
+    sent = posts(world, log, journal)
+    breaches = [*_safety(world, journal), *_intents(sent, records), *_order(world, sent, log, journal), *_twice(sent, log, strict=strict)]
+    if finished:
+        breaches += [*_lost(world, journal), *_truth(sent, records)]
+    return breaches
+
+
+def _safety(world: World, journal: Journal) -> Iterable[str]:
+    """No state lets more through, on any leg, than the larger of before and after."""
+    for key, before in world.before.items():
+        after = world.after[key]
+        for moment in journal.of(key):
+            for row in _rows(before, after, moment.account):
+                for what, read in (("effective", _effective), ("stored", _raw)):
+                    bound = [max(pair) for pair in zip(read(before, row), read(after, row), strict=True)]
+                    if any(leg > most for leg, most in zip(read(moment.account, row), bound, strict=True)):
+                        yield f"safety: {key[1]} {row}: {what} {read(moment.account, row)} beyond {bound}"
+
+
+def _intents(sent: Sequence[Post], records: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Every POST has an intent of its own for this request, recorded before it arrived."""
+    offset = time.time() - time.monotonic()
+    intents = [(_seconds(record["at"]), record["body"]) for record in records if record["kind"] == "intent"]
+    for post in sent:
+        fitting = [
+            (at, body)
+            for at, body in intents
+            if body["request_sha256"] == post.sha256
+            and post.entry.path.endswith(body["path"])
+            and at <= post.entry.started_seconds + offset + EPSILON_SECONDS
+        ]
+        if not fitting:
+            yield f"intent: {post} has none before it"
+        else:
+            intents.remove(max(fitting, key=lambda one: one[0]))
+
+
+def _seconds(at: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(at).timestamp()
+
+
+def _loosens(one: Account, other: Account) -> bool:
+    if any(one.suspended.get(firm) and not suspended for firm, suspended in other.suspended.items()):
+        return True
+    if (one.status, other.status) == ("Inactive", "Active"):
+        return True
+    return any(now > then for row in _rows(one, other) for then, now in zip(_raw(one, row), _raw(other, row), strict=True))
+
+
+def _releases(one: Account, other: Account) -> list[str]:
+    """The execution firms that are let go."""
+    if (one.status, other.status) == ("Inactive", "Active"):
+        return [firm for firm, suspended in other.suspended.items() if not suspended]
+    return [firm for firm, suspended in other.suspended.items() if one.suspended.get(firm) and not suspended]
+
+
+def _not_tightened(before: Account, after: Account, now: Account) -> list[str]:
+    """What is to be tightened and is not yet."""
+    found = [f"{firm} suspended" for firm, wanted in after.suspended.items() if wanted and not now.suspended.get(firm)]
+    if after.status == "Inactive" and now.status == "Active":
+        found.append("status")
+    for row in _rows(before, after):
+        for then, wanted, held in zip(_raw(before, row), _raw(after, row), _raw(now, row), strict=True):
+            if wanted < then and held != wanted:
+                found.append(f"{row}: {held} instead of {wanted}")
+    return found
+
+
+def _order(world: World, sent: Sequence[Post], log: Sequence[Entry], journal: Journal) -> Iterable[str]:
+    """Nothing loosens before all that tightens in its account is there and was read; nothing is released before its limits are there and were read."""
+    for post in sent:
+        if not _loosens(post.before, post.after):
+            continue
+        left = _not_tightened(world.before[post.key], world.after[post.key], post.before)
+        if left:
+            yield f"order: {post} loosens before {left}"
+        wanted = world.after[post.key].rows
+        for firm in _releases(post.before, post.after):
+            missing = [row for row, legs in wanted.items() if row[0] == firm and post.before.rows.get(row) != legs]
+            if missing:
+                yield f"order: {post} releases {firm} before {missing}"
+        changed = [
+            moment.at
+            for moment in journal.of(post.key)
+            if world.before[post.key] != moment.account and moment.at < post.entry.started_seconds
+        ]
+        if changed and not _read_between(log, post.key, max(changed), post.entry.started_seconds):
+            yield f"order: {post} loosens without a look at what was written before it"
+
+
+def _read_between(log: Sequence[Entry], key: Key, after: float, before: float) -> bool:
+    return any(
+        entry.method == "GET"
+        and entry.status == 200
+        and after < entry.started_seconds
+        and (entry.finished_seconds or before) <= before
+        and (key_of(entry) == key or f"accountNumber={key[1]}&" in entry.query)
+        for entry in log
+    )
+
+
+def _twice(sent: Sequence[Post], log: Sequence[Entry], *, strict: bool) -> Iterable[str]:
+    """Nothing is sent again without a look in between; nothing is sent that stands already."""
+    last: dict[tuple[Key, str, str], Post] = {}
+    for post in sent:
+        name = (post.key, post.entry.path, post.sha256)
+        earlier = last.get(name)
+        if earlier is not None and not _read_between(log, post.key, earlier.entry.started_seconds, post.entry.started_seconds):
+            yield f"twice: {post} repeats POST {earlier.entry.number} without a look"
+        last[name] = post
+        if strict and not post.has_effect and post.entry.status in (200, None) and not post.entry.faults:
+            yield f"twice: {post} asks for what stands already"
+
+
+def _lost(world: World, journal: Journal) -> Iterable[str]:
+    """At the end every account is as wished for, and whatever nobody asked for is as it was."""
+    for key, wanted in world.after.items():
+        moments = journal.of(key)
+        found = moments[-1].account if moments else world.before[key]
+        if (found.status, dict(found.suspended), dict(found.rows)) != (wanted.status, dict(wanted.suspended), dict(wanted.rows)):
+            yield f"lost: {key[1]} ended as {found}"
+
+
+def _truth(sent: Sequence[Post], records: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """What the ledger says of each call is what the sandbox's journal says: one effect for each that is verified, none for one that failed."""
+    outcomes: dict[tuple[str, str], str] = {}
+    digests: dict[tuple[str, str], tuple[str, str]] = {}
+    settled: set[tuple[str, str]] = set()
+    for record in records:
+        body = record["body"]
+        if record["kind"] == "intent":
+            digests[record["run"], body["step"]] = (body["path"], body["request_sha256"])
+            outcomes.setdefault((record["run"], body["step"]), "open")
+        elif record["kind"] == "resolved":
+            settled.add((record["run"], body["step"]))
+            outcomes[record["run"], body["step"]] = body["outcome"]
+        elif record["kind"] == "outcome" and (record["run"], body["step"]) not in settled:
+            # A run that was taken for dead and comes back tells what it finds then; what its successor has settled stands.
+            outcomes[record["run"], body["step"]] = body["outcome"]
+    told = Counter(digests.get(name, name) for name, outcome in outcomes.items() if outcome == "verified")
+    seen: Counter[tuple[str, str]] = Counter()
+    for post in sent:
+        if post.has_effect:
+            path = post.entry.path.partition("/rest/v2")[2]
+            seen[path, post.sha256] += 1
+    for name, outcome in outcomes.items():
+        if outcome in ("open", "unknown"):
+            yield f"truth: step {name[1]} of run {name[0]} is {outcome} at the end"
+    if told != seen:
+        yield f"truth: the ledger has verified {dict(told)}, the sandbox has seen {dict(seen)}"
