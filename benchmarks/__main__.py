@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: start-up, calls per account, the four books. ``--quick`` leaves out the large ones."""
+"""``python -m benchmarks``: start-up, calls per account, what safety costs, the four books. ``--quick`` leaves out the large ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import books, calls, startup
+from benchmarks import books, calls, safety, startup
 from benchmarks.measured import RESULTS
 
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = ["--results", str(options.results)]
     ended = startup.main([*kept, *(["--runs", "5"] if options.quick else [])])
     calls.main(kept)
+    safety.main([*kept, *(["--accounts", "10", "--rounds", "1"] if options.quick else [])])
     books.main([*kept, *(["--accounts", "1,100", "--rounds", "1"] if options.quick else [])])
     return ended
 

@@ -1,4 +1,5 @@
-"""One part of the work alone, for ``books`` to run in a fresh process: ``load FOLDER`` or ``fetch ADDRESSES CONCURRENCY bare|decoded``."""
+"""One part of the work alone, for ``books`` to run in a fresh process: ``load FOLDER``, ``fetch ADDRESSES CONCURRENCY bare|decoded``, or
+``send CALLS CONCURRENCY``."""
 
 from __future__ import annotations
 
@@ -40,11 +41,35 @@ def fetch(addresses: str, concurrency: int, *, decoded: bool) -> None:
     asyncio.run(all_of_them())
 
 
+def send(calls: str, concurrency: int) -> None:
+    """Send every call of a file (lists of calls, one list after the other's start; the calls of one list in order), and let the answers go."""
+    import aiohttp
+    import yarl
+
+    waiting = iter(json.loads(Path(calls).read_text()))
+
+    async def all_of_them() -> None:
+        async def worker() -> None:
+            for listed in waiting:
+                for call in listed:
+                    async with session.request(call["method"], yarl.URL(call["url"], encoded=True), json=call["body"]) as answer:
+                        await answer.read()
+                        assert answer.status == 200
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(worker())
+
+    asyncio.run(all_of_them())
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["load", folder]:
             load(folder)
         case ["fetch", addresses, concurrency, ("bare" | "decoded") as mode]:
             fetch(addresses, int(concurrency), decoded=mode == "decoded")
+        case ["send", calls, concurrency]:
+            send(calls, int(concurrency))
         case _:
             raise SystemExit(__doc__)

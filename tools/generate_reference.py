@@ -223,12 +223,14 @@ def defaults() -> dict[str, str]:
     for prefix, kind in (
         ("spec", config.Project),
         ("spec.requests", config.Requests),
+        ("spec.ledger", config.LedgerSettings),
+        ("spec.windows[]", config.Window),
         ("spec.environments.<environmentName>", config.Environment),
         ("spec.environments.<environmentName>.auth", config.Auth),
         ("spec.environments.<environmentName>.assumptions", config.Assumptions),
     ):
         for field in dataclasses.fields(kind):
-            if field.default is not dataclasses.MISSING and field.default is not None:
+            if field.default not in (dataclasses.MISSING, None, ()):
                 found[f"{prefix}.{camel(field.name)}"] = written(field.default)
     return found
 

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
+from amsctl.who import host, user
+
 ROOT = Path(__file__).resolve().parent.parent
 PORT = "8480"
 COMMAND_SECONDS = 60
@@ -32,6 +34,7 @@ FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=ticks
 
 MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC))?"), "TIME"),
+    (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b"), "RUN"),
     (re.compile(r"(sha256:)?\b[0-9a-f]{12,64}\b…?"), "DIGEST"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|seconds?|minutes?)\b"), "DURATION"),
     (re.compile(r"\b\d+(\.\d+)?/s\b"), "RATE"),
@@ -170,7 +173,7 @@ def replayed(page: str, tour: Tour) -> str:
             return match.group()
         lines = []
         for shown, command, expected in commands_of(match["body"]):
-            found = tour.run(command).strip("\n")
+            found = tour.run(command).strip("\n").replace(f"{user()}@{host()}", "ann@desk")
             lines += [shown, expected if masked(found) == masked(expected) else found]
         body = "\n".join(line for line in "\n".join(part for part in lines if part).splitlines())
         return f"{match['ticks']}{match['info']}\n{body}\n{match['ticks']}"

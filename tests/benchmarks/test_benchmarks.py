@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import books, calls, measured, startup
+from benchmarks import books, calls, measured, safety, startup
 
 
 def test_a_failing_program_is_no_measurement() -> None:
@@ -61,3 +61,12 @@ def test_starting_is_measured_against_its_baseline(tmp_path: Path) -> None:
     assert ratios[startup.BASELINE] == 1
     assert set(ratios) == set(startup.COMMANDS)
     assert 1 < ratios["amsctl validate ONE_FILE"] < 10
+
+
+def test_what_safety_costs_is_measured_beside_the_same_posts(tmp_path: Path) -> None:
+    """Each part runs to its end, the bare POSTs are the plan's, and the ledger has two records a POST beside those of the run and its lock."""
+    safety.main(["--accounts", "2", "--rounds", "1", "--results", str(tmp_path)])
+    cost = json.loads((tmp_path / "safety.json").read_text())
+    assert set(cost["parts"]) == set(safety.PARTS)
+    assert cost["posts"] >= cost["changed_accounts"] > 0
+    assert cost["ledger_records"] == 2 * cost["posts"] + 4
