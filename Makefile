@@ -1,9 +1,12 @@
 # What a person types. Every target sets up what it needs (.venv, the locked packages, amsctl itself), once.
-# PYTHON picks the interpreter (3.11 or newer), WORKERS the number of test workers, CAMPAIGN how much longer a campaign runs.
+# PYTHON picks the interpreter (3.11 or newer), WORKERS the number of test workers, CAMPAIGN how much longer a campaign runs, SEEDS and FROM which
+# seeds of the simulator.
 
 PYTHON   ?= python3
 WORKERS  ?= 2
 CAMPAIGN ?= 20
+SEEDS    ?= 10000
+FROM     ?= 0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -16,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(wildcard amsctl tests tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fix docs bench campaign package lock clean
+.PHONY: help demo test check lint fix docs bench faults chaos campaign package lock clean
 
 help:
 	@echo "make demo      plan and apply an example limits repository against a local stand-in of the AMS"
@@ -26,6 +29,8 @@ help:
 	@echo "make fix       format the code and mend what the linter can mend"
 	@echo "make docs      write docs/reference again from the commands and the schemas"
 	@echo "make bench     measure: manifest load, plan and apply on four sizes of book"
+	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on"
+	@echo "make chaos     real processes killed, paused and cut off, in the long form"
 	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
 	@echo "make package   build the wheel and the source archive, and look into them"
 	@echo "make lock      pin the newest allowed packages again (needs uv)"
@@ -58,6 +63,12 @@ bench: $(READY)
 
 campaign: $(READY)
 	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0
+
+faults: $(READY)
+	$(BIN)/python -m tests.faults --seeds $(SEEDS) --from $(FROM) --workers $(WORKERS)
+
+chaos: $(READY)
+	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0 tests/chaos
 
 # The same commit gives the same bytes: file times are those of the commit.
 package: $(READY)
