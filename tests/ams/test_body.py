@@ -10,6 +10,7 @@ import zlib
 import pytest
 
 from amsctl.ams.body import Inflater, NotUsable, check_content_type, parse_object
+from tests.patience import unit_seconds
 
 MALFORMED = {
     "empty": b"",
@@ -56,11 +57,11 @@ MALFORMED = {
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_every_kind_of_malformed_body_is_refused_in_a_sentence(kind: str) -> None:
     """38 kinds, each refused fast and without a traceback of another sort."""
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(NotUsable) as caught:
         parse_object(MALFORMED[kind])
     assert str(caught.value)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 100 * unit_seconds()
 
 
 @pytest.mark.parametrize(

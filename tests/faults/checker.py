@@ -259,7 +259,8 @@ class Checker:
             number = _account_in(event["target"])
             for ef, flag in event["suspended"].items():
                 actor.seen[number, "suspended", ef] = (flag, event)
-            actor.parts[number, "suspended"] = event
+            if event["offset"] == 1:  # a read is as old as its first page
+                actor.parts[number, "suspended"] = event
         elif "rows" in event:
             self._limits_page(actor, _account_in(event["target"]), event)
 

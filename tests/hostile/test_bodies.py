@@ -8,7 +8,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
@@ -39,6 +38,7 @@ from amsctl.sandbox.server import Sandbox, serve
 from tests.ams.doubles import Heard, JumpingClock, Wire, answer, environment, requests, run, wire
 from tests.ams.test_body import MALFORMED
 from tests.hostile.stub import BODIES, POSTS, READS, body_for, post
+from tests.patience import Elapsed
 
 MIB = 1024 * 1024
 DAMAGE = {kind: damage for kind, damage in EVERY_DAMAGE.items() if kind != "gzip_bomb"}  # a bomb has tests of its own, here
@@ -157,10 +157,9 @@ def test_a_drip_ends_with_the_deadline(method: str, kind: str) -> None:
         async with wire(serve_one, raw=True) as server:
             settings = requests(timeout_seconds=0.12, deadline_seconds=0.3, retries=9)
             async with open_writer(environment(server.url), settings, draw=lambda: 0.1) as writer:
-                started = time.monotonic()
-                with pytest.raises((AmsNoAnswer, AmsMalformed)):
+                with Elapsed() as took, pytest.raises((AmsNoAnswer, AmsMalformed)):
                     await (post(writer, "limits") if method == "POST" else READS["firms"](writer.reader))
-                return time.monotonic() - started, server.connections
+                return took.seconds, server.connections
 
     seconds, connections = run(within())
     assert seconds < 0.12 + 1.0 if method == "POST" else seconds < 0.3 + 1.0
@@ -174,10 +173,9 @@ def test_half_a_second_a_byte_against_a_deadline_of_two_seconds() -> None:
         drip = dripping(iter([HEAD + b"Content-Length: 900\r\n\r\n", *[b" "] * 900]), 0.5)
         settings = requests(timeout_seconds=2.0, deadline_seconds=2.0)
         async with wire(drip, raw=True) as server, open_reader(environment(server.url), settings) as reader:
-            started = time.monotonic()
-            with pytest.raises(AmsNoAnswer):
+            with Elapsed() as took, pytest.raises(AmsNoAnswer):
                 await reader.firms()
-            return time.monotonic() - started
+            return took.seconds
 
     assert 1.0 < run(within()) < 3.0
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from amsctl.manifests.documents import read_content
 from tests.manifests.bad import GOOD
+from tests.patience import unit_seconds
 
 COUNT = int(os.environ.get("AMSCTL_GENERATED", "20000"))
 SEED = int(os.environ.get("AMSCTL_SEED", "20261121"))
@@ -123,12 +124,12 @@ def test_a_damaged_manifest_is_read_or_refused_with_a_place() -> None:
     slowest = 0.0
     for number in range(COUNT):
         name, content = damaged(chance)
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             read = read_content(content, name, projects=True)
         except BaseException as error:
             raise AssertionError(f"file {number} of seed {SEED}: {content!r}") from error
-        slowest = max(slowest, time.perf_counter() - begun)
+        slowest = max(slowest, time.process_time() - begun)
         lines = content.count(b"\n") + content.count(b"\r") + 2
         for finding in read.findings:
             assert finding.source.file == name
@@ -137,5 +138,5 @@ def test_a_damaged_manifest_is_read_or_refused_with_a_place() -> None:
             assert "\n" not in finding.message
             assert finding.code != "refused", (number, content, finding.message)
         refused += bool(read.findings)
-    assert slowest < 2
+    assert slowest < 200 * unit_seconds()
     assert COUNT // 2 < refused < COUNT, "the damage is neither harmless nor total"

@@ -15,6 +15,7 @@ from amsctl.planning.plan import Change, Finding
 from amsctl.views.layout import cells
 from amsctl.views.plan_text import badness, by_account, plan_text, summary_words
 from amsctl.views.style import Look
+from tests.patience import unit_seconds
 from tests.views import samples
 from tests.views.golden import assert_golden
 from tests.views.samples import FIRM, leg, plan_of, rich_plan, undeclared
@@ -121,10 +122,10 @@ def test_a_cap_never_cuts_what_loosens() -> None:
 def test_a_large_plan_is_quick() -> None:
     """A plan of 20,000 changes is written out whole in a second or two (a hundred thousand take as many without a debugger or coverage)."""
     plan = replace(rich_plan(), changes=tuple(many(12_000, 8_000, per_account=1000)))
-    started = time.perf_counter()
+    started = time.process_time()
     text = plan_text(plan, Look(width=140))
     assert text.count("\n") > 20_000
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 1000 * unit_seconds()
 
 
 def test_blocking_findings_are_all_shown_and_first() -> None:
