@@ -29,6 +29,7 @@ from amsctl.sandbox.state import Book
 from amsctl.sandbox.storage import StateFile
 
 _START_SECONDS: Final = 20.0
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +142,19 @@ def run(book: Book | None, *, started: Callable[[Sandbox], object], **options: A
 
     ``started`` is called once it serves, to say so; ``options`` are those of :func:`serve`. Prints nothing itself.
     """
-    stopped = threading.Event()
     received: list[int] = []
 
     def stop(number: int, frame: object) -> None:
         received.append(number)
-        stopped.set()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with serve(book, **options) as sandbox:
             started(sandbox)
-            stopped.wait()
+            # Looked at now and then, not waited for: a signal that comes right before a wait begins does not end it, and one that comes within
+            # an event's own lock would wait for itself.
+            while not received:
+                time.sleep(_LOOK_SECONDS)
     finally:
         for number, action in previous.items():
             signal.signal(number, action)
