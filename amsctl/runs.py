@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amsctl.applying.account import ANNOUNCED_PART
 from amsctl.applying.executor import execute
+from amsctl.applying.freshness import as_it_was
 from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
 from amsctl.errors import AmsctlError, AmsError, ExitCode, Interrupted, Later, PlanFileError, Stale, UsageError
 from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
+from amsctl.ledger.evidence import Earlier, earlier_of
+from amsctl.ledger.history import Subject, moved_since, subject_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
-from amsctl.model import AccountKey, Firm, Outcome, Phase
+from amsctl.model import AccountKey, Firm, Phase
 from amsctl.planning.codec import decode_changes, decode_text
 from amsctl.planning.consistency import check_consistency
-from amsctl.planning.inverse import Inversion, inverted, restoring
+from amsctl.planning.inverse import Inversion, inverted, restoring, with_warning
 from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Change, Origin, Plan
 from amsctl.version import version
 
@@ -157,40 +160,6 @@ def _stored(ledger: Ledger, run: Run, digest: str) -> Plan:
     if content is None:
         raise PlanFileError("the ledger does not keep this plan", where=f"run {run.id}", expected=digest or "a plan", found="none")
     return decode_text(content)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
-    """What the runs of a plan have done so far: steps that were sent, those of them that were not found to have stored nothing, and changes that were
-    then proven to be done.
-    """
-
-    sent: frozenset[str]
-    took_effect: frozenset[str]
-    made: frozenset[str]
-
-
-def earlier_of(plan: Plan, ledger: Ledger) -> tuple[list[Run], Earlier]:
-    """The runs of a plan, newest first, and what they have done."""
-    runs = [run for run in ledger.runs(url=plan.target.url) if run.plan_digest == plan.digest]
-    attempts = [attempt for run in runs for attempt in ledger.attempts(run=run.id)]
-    changes = {change.id: change for change in plan.changes}
-    steps = {step.id: step for step in plan.steps}
-    made: set[str] = set()
-    for run in runs:
-        for record in ledger.records(run=run.id, kinds=(Kind.OUTCOME, Kind.RESOLVED)):
-            step, rows = steps.get(str(record.body["step"])), record.body.get("rows")
-            if step is None:
-                continue
-            if record.body["outcome"] == Outcome.VERIFIED.value:
-                made.update(step.changes)
-            elif isinstance(rows, dict):
-                made.update(number for number in step.changes if str(changes[number].row_key) in rows["done"])
-    return runs, Earlier(
-        sent=frozenset(attempt.step for attempt in attempts),
-        took_effect=frozenset(attempt.step for attempt in attempts if attempt.outcome is not Outcome.FAILED),
-        made=frozenset(made),
-    )
 
 
 class _Conduct:
@@ -498,6 +467,7 @@ async def _settle_account(
             "outcome": judged.outcome.value,
             "message": judged.message,
             "by_run": run,
+            "done": list(judged.done),
             "found": list(judged.found),
         }
         draft = Draft(kind=Kind.RESOLVED, url=attempt.scope.url, firm=key.firm, account=key.number, run=attempt.run, body=body)
@@ -552,18 +522,26 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         )
     # Not the inverse plan that is kept: a resume may have written accounts that the first run could not, and a run may have left half of its plan unsent.
     plan = plan_of(ledger, run)
-    _, earlier = earlier_of(plan, ledger)
-    written = {number for step in plan.steps if step.id in earlier.took_effect for number in step.changes}
+    runs, earlier = earlier_of(plan, ledger)
+    written, names = earlier.made | earlier.doubtful, {one.id for one in runs}
     rules = rules_of(wish.project, wish.environment)
+    observed = {seen.account_key: seen for seen in plan.observed}
     grouped: dict[AccountKey, list[Change]] = {}
     for change in plan.changes:
         grouped.setdefault(change.account_key, []).append(change)
     parts = []
     for key, changes in grouped.items():
-        ours, others = (tuple(inverted(one) for one in changes if (one.id in written) is wanted) for wanted in (True, False))
-        if ours:
+        later = moved_since(ledger, key, url=run.url, ours=names)
+        ours = [inverted(change) for change in changes if change.id in written and subject_of(change) not in later]
+        others = [
+            (inverted(change), _whose(change, later)) for change in changes if change.id not in written or subject_of(change) in later
+        ]
+        if any(change.id in written for change in changes):
             firm = await reader.resolve(key.firm)
-            parts.append(restoring(await reader.account(firm, key.number), ours, rules, unwritten=others))
+            live = await reader.account(firm, key.number)
+            part = restoring(live, ours, rules, others=others)
+            made = [change for change in changes if change.id in earlier.made]
+            parts.append(part if as_it_was(live, made, observed[key].sha256) else with_warning(part))
     inversion = Inversion(
         rules=rules,
         target=target_of(wish.project, wish.environment),
@@ -574,6 +552,14 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         guards_off=wish.project.guards_off,
     )
     return inversion.whole(parts)
+
+
+def _whose(change: Change, later: Mapping[Subject, Run]) -> str:
+    """Why a change of a run's plan is not the run's to take back."""
+    run = later.get(subject_of(change))
+    if run is not None:
+        return f"run {run.id} has written it since"
+    return "no call of the run is known to have made it so: somebody else has, or one landed very late"
 
 
 # --- choosing a run ---

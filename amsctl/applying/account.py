@@ -10,6 +10,7 @@ from amsctl.applying.course import GOOD, LETS_MORE_THROUGH, Course, Job
 from amsctl.applying.freshness import stale
 from amsctl.applying.means import stamp
 from amsctl.applying.report import StepReport
+from amsctl.applying.resuming import proven
 from amsctl.applying.state import AccountState, Call, LimitsCall, call_of, check, compare, state_of
 from amsctl.errors import AmsError, RecordingFailed
 from amsctl.model import LiveAccount, Phase
@@ -184,6 +185,7 @@ class _Account:
                 message=result.message,
                 rows=result.rows,
                 response_sha256=result.response_sha256,
+                done=self._done(step, result),
             )
         )
         self.limits_are_fresh = result.was_read and (isinstance(call, LimitsCall) or last)
@@ -198,6 +200,12 @@ class _Account:
             self.ended = f"step {step.id} is {result.outcome.value}: nothing more is written to this account"
         if result.moved:
             course.moved(str(item) for item in result.moved)
+
+    def _done(self, step: Step, result: Result) -> tuple[str, ...] | None:
+        """The changes of a step that are done, as far as they were read back."""
+        if not result.was_read:
+            return ()  # it never left
+        return None if result.state is None else proven((self.course.changes[number] for number in step.changes), result.state)
 
     async def _attempt(self, step: Step, call: Call, *, last: bool) -> Result:
         """The step, tried again after a fresh look as often as it had to wait so long for its turn that what it stands on was old by then."""

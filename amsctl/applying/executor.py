@@ -23,7 +23,8 @@ from amsctl.model import AccountKey, Firm, LiveAccount, Outcome
 from amsctl.planning.arrange import AccountPlan
 from amsctl.planning.plan import Change, Plan, Step
 
-_ALREADY: Final = "already as wanted: an earlier run of this plan did it"
+_ALREADY: Final = "already as wanted"
+_OURS: Final = "already as wanted: an earlier run of this plan did it"
 
 
 async def execute(plan: Plan, means: Means) -> Report:
@@ -44,7 +45,8 @@ async def execute(plan: Plan, means: Means) -> Report:
     if seen.moved:
         course.moved(seen.moved, "the live state is no longer what the plan saw")
     for step in seen.skipped:
-        await course.settle(StepReport(id=step, outcome=Outcome.SKIPPED, message=_ALREADY))
+        ours = all(number in means.made for number in step.changes)
+        await course.settle(StepReport(id=step.id, outcome=Outcome.SKIPPED, message=_OURS if ours else _ALREADY))
     await _carry_out(course, seen, means)
     return await course.report(plan)
 
@@ -99,7 +101,7 @@ class _Seen:
 
     jobs: list[Job]
     moved: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[Step] = field(default_factory=list)
     inverse: list[AccountPlan] = field(default_factory=list)
     live: dict[AccountKey, LiveAccount] = field(default_factory=dict)
     read_at: float = 0.0
@@ -109,7 +111,7 @@ class _Seen:
 class _Found:
     job: Job
     moved: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Step, ...] = ()
     inverse: AccountPlan | None = None
     live: LiveAccount | None = None
 
@@ -146,7 +148,7 @@ async def _look(jobs: Sequence[Job], changes: Mapping[str, Change], means: Means
 
 def _judge(job: Job, changes: Mapping[str, Change], live: LiveAccount, means: Means) -> _Found:
     """One account as it was found. What undoes a run is reckoned from before the first of its calls, earlier runs of the same plan included."""
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Step, ...] = ()
     if means.sent is not None:
         left = remaining(job.steps, changes, means.sent, state_of(live))
         # What was proven to be done and is so no longer was undone by somebody since: it is not done again over their heads.

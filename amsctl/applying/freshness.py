@@ -31,6 +31,12 @@ def stale(
     return ()
 
 
+def as_it_was(live: LiveAccount, made: Iterable[Change], sha256: str) -> bool:
+    """Whether an account is as a plan saw it (``sha256``) but for those of the plan's own changes that it holds."""
+    state = state_of(live)
+    return _fingerprint(live, [change for change in made if holds(change, state)]) == sha256
+
+
 def _lost(done: Iterable[Change], state: AccountState) -> Iterator[str]:
     """What was carried out and is no longer so: somebody else has changed it since."""
     for change in done:

@@ -15,25 +15,25 @@ from amsctl.planning.plan import Change, ChangeKind, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remaining:
-    """What is left of the steps of one account: steps to send (those done in part are cut down to the rest), ids of steps that are done whole, and
-    the changes that are done.
+    """What is left of the steps of one account: steps to send (those done in part are cut down to the rest), steps that are done whole, and the changes
+    that are done.
     """
 
     steps: tuple[Step, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[Step, ...]
     done: frozenset[str]
 
 
 def remaining(steps: Iterable[Step], changes: Mapping[str, Change], sent: Collection[str], state: AccountState) -> Remaining:
     """What is left of ``steps``, of which ``sent`` names those that an earlier run has sent, on an account that holds ``state``."""
     left: list[Step] = []
-    skipped: list[str] = []
+    skipped: list[Step] = []
     done: set[str] = set()
     for step in steps:
         landed = _landed(step, changes, state) if step.id in sent else frozenset()
         done |= landed
         if landed == frozenset(step.changes):
-            skipped.append(step.id)
+            skipped.append(step)
         else:
             left.append(_rest(step, changes, landed) if landed else step)
     return Remaining(steps=tuple(left), skipped=tuple(skipped), done=frozenset(done))
@@ -46,6 +46,23 @@ def _landed(step: Step, changes: Mapping[str, Change], state: AccountState) -> f
         change = changes[number]
         units.setdefault((change.kind, change.execution_firm, change.product), []).append(change)
     return frozenset(change.id for unit in units.values() if all(holds(change, state) for change in unit) for change in unit)
+
+
+def proven(changes: Iterable[Change], state: AccountState) -> tuple[str, ...]:
+    """The ids of the changes of one call that the account holds. Between "unlimited" and "unset" nothing can be told of a leg alone: the legs with a
+    number in the same row tell it.
+    """
+    listed = list(changes)
+    undone = {(change.execution_firm, change.product) for change in listed if not holds(change, state)}
+    return tuple(
+        change.id
+        for change in listed
+        if holds(change, state) and not (_tells_nothing(change) and (change.execution_firm, change.product) in undone)
+    )
+
+
+def _tells_nothing(change: Change) -> bool:
+    return isinstance(change.before, Special) and isinstance(change.after, Special)
 
 
 def holds(change: Change, state: AccountState) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from amsctl.errors import LedgerFailed, UsageError
+from amsctl.ledger.evidence import landed
 from amsctl.ledger.values import Kind, Record, Run
 from amsctl.model import AccountKey, Outcome, Owner
 from amsctl.planning.codec import decode_changes
@@ -343,7 +344,7 @@ class Blamed:
 def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | None = None, product: str | None = None) -> tuple[Blamed, ...]:
     """Who last moved each limit, suspension and status of an account (or of one execution firm, or one row of it), by account.
 
-    A change has landed when its call was verified, at once or by reading later, or when the call diverged and the row is among those that are as asked.
+    A change has landed when its call was verified, at once or by reading later, or when the call diverged and the change is among those that are as asked.
     """
     tracks: dict[Subject, _Track] = {}
     runs: dict[str, Run] = {}
@@ -362,7 +363,7 @@ def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | Non
             if (execution_firm is None or change.execution_firm == execution_firm) and (product is None or change.product == product):
                 outcome = None if record.kind is Kind.INTENT else Outcome(str(record.body["outcome"]))
                 move = Move(change=change, at=intent.at, run=runs[record.run], step=place[2], outcome=outcome)
-                tracks.setdefault(_subject(change), _Track()).tell(move, landed=_landed(change, record))
+                tracks.setdefault(subject_of(change), _Track()).tell(move, landed=landed(change, record))
     return tuple(
         Blamed(subject=subject, moved=track.moved, doubtful=tuple(track.doubtful.values()))
         for subject, track in sorted(tracks.items(), key=lambda item: _place(item[0]))
@@ -370,7 +371,18 @@ def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | Non
     )
 
 
-def _subject(change: Change) -> Subject:
+def moved_since(ledger: Ledger, key: AccountKey, *, url: str, ours: Collection[str]) -> dict[Subject, Run]:
+    """What a run that is not among ``ours`` (their names) moved on an account, or may have moved, after ours last did, and which run that was."""
+    found: dict[Subject, Run] = {}
+    for one in blame(ledger, Asked(text=str(key)), url=url):
+        moves = sorted([*([one.moved] if one.moved is not None else []), *one.doubtful], key=lambda move: move.at)
+        if one.subject.account == key and moves and moves[-1].run.id not in ours:
+            found[one.subject] = moves[-1].run
+    return found
+
+
+def subject_of(change: Change) -> Subject:
+    """What a change moves."""
     return Subject(change.account_key, change.kind, change.execution_firm or "", change.product or "", change.owner or "", change.leg or "")
 
 
@@ -401,31 +413,6 @@ class _Track:
             # What was sent before this one is overtaken, whatever became of it.
             self.moved = move
             self.doubtful = {key: other for key, other in self.doubtful.items() if other.at > move.at}
-
-
-def _landed(change: Change, record: Record) -> bool | None:
-    """Whether a change took effect, by the last record about its call; ``None`` when nobody knows."""
-    if record.kind is Kind.INTENT:
-        return None
-    body: Mapping[str, Any] = record.body
-    match Outcome(body["outcome"]):
-        case Outcome.VERIFIED:
-            return True
-        case Outcome.UNKNOWN:
-            return None
-        case Outcome.DIVERGED if record.kind is Kind.RESOLVED:
-            # What was read later names each value that is not as asked, by its address.
-            return None if any(line.startswith(f"{change.where}:") for line in body["found"]) else True
-        case Outcome.DIVERGED:
-            return _in_rows(change, body["rows"])
-        case _:
-            return False
-
-
-def _in_rows(change: Change, rows: Mapping[str, Any] | None) -> bool | None:
-    if rows is None or change.kind is not ChangeKind.LIMIT:
-        return None
-    return True if str(change.row_key) in rows["done"] else None
 
 
 # --- firms ---

@@ -153,6 +153,7 @@ class LedgerRecorder:
             "message": report.message,
             "response_sha256": report.response_sha256,
             "rows": rows,
+            "done": None if report.done is None else list(report.done),
         }
         firm, account = self._places[report.id]
         # Without a look at the lock: what happened has happened, whoever holds it now.

@@ -51,7 +51,7 @@ def test_what_is_left_of_a_plan_finishes_it(situation, data) -> None:  # type: i
     assert rewound(state, [changes[number] for number in left.done]) == rewound(state_of(before.live()), [])
     if plan.steps:
         assert stale(plan.observed[0], left.steps, changes, crashed.live(), left.done) == ()
-    assert {step.id for step in left.steps} | set(left.skipped) == {step.id for step in plan.steps}
+    assert {step.id for step in (*left.steps, *left.skipped)} == {step.id for step in plan.steps}
     for step in left.steps:
         crashed.post(step)
     assert state_of(crashed.live()) == state_of(whole.live())

@@ -42,7 +42,15 @@ def sent(run: str, step: str, changes: Sequence[Change], *, attempt: int = 1, pr
 
 
 def told(
-    run: str, step: str, word: str, *, account: str = "A1", rows: object = None, status: int | None = 200, scope: Scope = SCOPE
+    run: str,
+    step: str,
+    word: str,
+    *,
+    account: str = "A1",
+    rows: object = None,
+    done: Sequence[str] | None = None,
+    status: int | None = 200,
+    scope: Scope = SCOPE,
 ) -> Draft:
     body = {
         "step": step,
@@ -52,12 +60,13 @@ def told(
         "message": f"{step} is {word}",
         "response_sha256": "cd" * 32,
         "rows": rows,
+        "done": None if done is None else list(done),
     }
     return Draft(kind=Kind.OUTCOME, url=scope.url, firm=scope.firm, account=account, run=run, body=body)
 
 
-def later(run: str, step: str, word: str, found: Sequence[str] = ()) -> Draft:
-    body = {"step": step, "outcome": word, "message": f"read later, {word}", "by_run": "rx", "found": list(found)}
+def later(run: str, step: str, word: str, found: Sequence[str] = (), done: Sequence[str] = ()) -> Draft:
+    body = {"step": step, "outcome": word, "message": f"read later, {word}", "by_run": "rx", "done": list(done), "found": list(found)}
     return Draft(kind=Kind.RESOLVED, url=URL, firm=FIRM, account="A1", run=run, body=body)
 
 
@@ -114,21 +123,22 @@ def test_what_nobody_knows_is_told_beside_what_landed(ledger: Ledger, clock: Tes
 
 
 def test_what_reading_later_shows_is_believed(ledger: Ledger, clock: TestClock) -> None:
-    """A resolution decides what an unknown call did: verified moved it, failed did not, diverged moved what it does not name."""
+    """A resolution decides what an unknown call did: verified moved it, failed did not, diverged moved what it names as done."""
     write(ledger, clock, started("r1", scope=SCOPE), sent("r1", "s1", [RAISED, LOWERED]), told("r1", "s1", "verified"))
     for number, word in ((2, "verified"), (3, "failed")):
         write(ledger, clock, started(f"r{number}", scope=SCOPE), sent(f"r{number}", "s1", [RAISED]), told(f"r{number}", "s1", "unknown"))
         write(ledger, clock, later(f"r{number}", "s1", word))
         assert moves(blamed(ledger))["CJ.FUT.NYMEX"] == ("r2", [])
     write(ledger, clock, started("r4", scope=SCOPE), sent("r4", "s1", [RAISED, LOWERED]))
-    write(ledger, clock, later("r4", "s1", "diverged", [f"{RAISED.where}: asked 7, found 6"]))
+    write(ledger, clock, later("r4", "s1", "diverged", [f"{RAISED.where}: asked 7, found 6"], done=[LOWERED.id]))
     assert moves(blamed(ledger)) == {"CC.FUT.NYMEX": ("r4", []), "CJ.FUT.NYMEX": ("r2", ["r4"])}
 
 
 def test_rows_of_a_call_in_part_are_blamed_each_on_its_own(ledger: Ledger, clock: TestClock) -> None:
-    """Of a diverged call, the rows that are as asked have landed; of the others nobody knows."""
+    """Of a diverged call, what was read back as asked has landed; of the rest nobody knows."""
     rows = {"done": [CC], "not_done": [CJ]}
-    write(ledger, clock, started("r1", scope=SCOPE), sent("r1", "s1", [RAISED, LOWERED]), told("r1", "s1", "diverged", rows=rows))
+    partly = told("r1", "s1", "diverged", rows=rows, done=[LOWERED.id])
+    write(ledger, clock, started("r1", scope=SCOPE), sent("r1", "s1", [RAISED, LOWERED]), partly)
     assert moves(blamed(ledger)) == {"CC.FUT.NYMEX": ("r1", []), "CJ.FUT.NYMEX": (None, ["r1"])}
 
 
