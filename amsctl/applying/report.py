@@ -26,7 +26,7 @@ class StepReport:
     """One planned step: its outcome, the last HTTP status (``None``: no answer, or never sent), how often it was sent, and why.
 
     ``rows`` is there when a call of several rows took effect in part. ``response_sha256`` is over the last answer's body; it goes to the ledger, not
-    into the report.
+    into the report, and so does ``announced``: that the ledger holds an intent of the step, which may never have left.
     """
 
     id: str
@@ -36,6 +36,7 @@ class StepReport:
     message: str = ""
     rows: RowsDone | None = None
     response_sha256: str | None = None
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -245,3 +245,25 @@ def test_a_clock_that_is_wrong_means_nothing_is_sent(project: Path, sandbox: San
     assert ran.code == 1
     assert "ahead of the server" in ran.err
     assert posts(sandbox) == []
+
+
+def test_a_call_that_never_left_is_told_as_sent_no_time_and_a_resume_sends_it(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from amsctl.ams.writer import Writer
+    from amsctl.errors import AmsUnreachable
+
+    async def unreachable(self: Writer, path: str, query: object, body: object, *, leaving: Any = None) -> None:
+        leaving()
+        raise AmsUnreachable("no connection to the AMS", hint="nothing was sent")
+
+    write(project)
+    plan = saved(project, run)
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "post", unreachable)
+        ran = applied(run, project, plan)
+    assert [(step["outcome"], step["attempts"]) for step in report_of(ran)["steps"]] == [("failed", 0), ("blocked", 0)]
+    kept = [(record["kind"], record["body"].get("attempts")) for record in log(run, project) if record["kind"] in ("intent", "outcome")]
+    assert kept == [("intent", None), ("outcome", 0)]
+    assert amsctl(run, project, "ledger", "verify").code == 0
+    assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified", "verified"]
