@@ -18,7 +18,7 @@ from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
-from amsctl.errors import AmsctlError, AmsError, ExitCode, Interrupted, Later, PlanFileError, Stale, UsageError
+from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
 from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
@@ -216,7 +216,7 @@ class _Conduct:
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
             reader = writer.reader
-            firms = {name: await reader.resolve(name) for name in await self._firms()}
+            firms = await u.stop.before(self._firms(reader))
             check_clock(reader)
             scopes = [Scope(plan.target.url, name) for name in firms]
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
@@ -227,12 +227,13 @@ class _Conduct:
                 )
                 return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
 
-    async def _firms(self) -> list[str]:
-        """The clearing firms that are written, and those that were read and have calls that an earlier run left open."""
-        written = {step.clearing_firm for step in self.plan.steps}
+    async def _firms(self, reader: Reader) -> dict[str, Firm]:
+        """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name."""
+        plan = self.plan
+        written, read = {step.clearing_firm for step in plan.steps}, {seen.clearing_firm for seen in plan.observed}
         left = await self.u.surroundings.offload(self.u.ledger.attempts, open_only=True)
-        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == self.plan.target.url}
-        return sorted(written | (waiting & {seen.clearing_firm for seen in self.plan.observed}))
+        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == plan.target.url}
+        return {name: await reader.resolve(name) for name in sorted(written | (waiting & read))}
 
     def _earlier(self, resumed: Run | None) -> Earlier | None:
         """What was made of this plan before; ``None`` when this is no resume, and Stale when it should be one."""
@@ -355,7 +356,7 @@ async def _locks(
         seconds=u.project.ledger.lease_seconds,
         clock=clock,
         offload=u.surroundings.offload,
-        lost=u.stop.request,
+        lost=u.stop.postpone,
         writes=writes,
         # A firm is written by its name or by its clearing id (AMS §3.6), also by whoever stops it in a hurry.
         also=lambda firm: (firms[firm].clearing_id,),
@@ -458,9 +459,7 @@ async def _wait_until_settled(attempts: Iterable[Attempt], u: Undertaking, clock
         u.tell(f"an earlier run left calls open; waiting {wait:.0f} s until none of them can take effect any more")
     until = clock.monotonic() + wait
     while (left := until - clock.monotonic()) > 0:
-        if u.stop.reason is not None:
-            code = u.stop.exit_code or ExitCode.ERROR
-            raise Interrupted("stopped while waiting for an earlier run's calls to settle", exit_code=code, hint="nothing was sent")
+        u.stop.check("waiting for an earlier run's calls to settle")
         await clock.sleep(min(left, _LOOK_UP_SECONDS))
 
 
@@ -486,7 +485,7 @@ async def _settle_account(
     reader: Reader, firm: Firm, key: AccountKey, attempts: Sequence[Attempt], u: Undertaking, run: str
 ) -> list[Settled]:
     try:
-        state = state_of(await reader.account(firm, key.number))
+        state = state_of(await u.stop.before(reader.account(firm, key.number)))
     except AmsError as problem:
         return [Settled(attempt=attempt, settlement=None, problem=f"the account cannot be read: {problem}") for attempt in attempts]
     settled = []

@@ -202,6 +202,7 @@ class _Account:
     async def _attempt(self, step: Step, call: Call, *, last: bool) -> Result:
         """The step, tried again after a fresh look as often as it had to wait so long for its turn that what it stands on was old by then."""
         tally, waited = self.course.tallies[step.id], ""
+        obstacle: str | None
         while True:
             hand = self._hand(step)
             try:

@@ -125,7 +125,7 @@ class Course:
             steps=tuple(self.outcomes[step.id] for step in plan.steps),
             stale=tuple(self._stale),
             interrupted=self.means.stop.exit_code,
-            postponed=self._postponed,
+            postponed=self._postponed or self.means.stop.postponed,
             unread=tuple(self.unread),
             unrecorded=self._unrecorded,
             run=self.means.run,
