@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Ran, Run
 from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
-from tests.contract.test_signals import when
+from tests.contract.test_signals import break_locks, has_begun, patient, when
 
 THREE_ROWS = (
     "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short: 500}}, "
@@ -267,3 +268,79 @@ def test_a_call_that_never_left_is_told_as_sent_no_time_and_a_resume_sends_it(
     assert kept == [("intent", None), ("outcome", 0)]
     assert amsctl(run, project, "ledger", "verify").code == 0
     assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified", "verified"]
+
+
+def test_a_lock_that_is_broken_while_the_run_still_reads_is_a_reason_to_try_later(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """The renewal finds it, before anything was sent: 7, and why."""
+    patient(project)
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="slow", method="GET", seconds=0.7)
+    breaking = when(lambda: break_locks(project) > 0, lambda: None)
+    ran = applied(run, project, plan)
+    breaking.join()
+    assert (ran.code, posts(sandbox)) == (7, [])
+    assert "no longer its own" in ran.err
+    assert "no longer its own" in report_of(ran)["postponed"]
+    assert outcomes(ran) == ["blocked", "blocked"]
+
+
+def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """Two accounts, so that each is read once more before its writes: there the renewal finds the lock gone."""
+    patient(project)
+    write(project)
+    firm = next(iter(sandbox.book.account("DV101218B").execution_firms))
+    other = (project / "accounts" / "dv.yaml").read_text().replace("DV10121801A", "DV101218B")
+    spec = f"  executionFirms: {{{firm}: {{suspended: true}}}}\n"
+    (project / "accounts" / "other.yaml").write_text(other[: other.index("  executionFirms")] + spec, encoding="utf-8")
+    plan = saved(project, run)
+
+    fault(sandbox, kind="slow", method="GET", seconds=0.7)
+    breaking = when(lambda: has_begun(project), lambda: break_locks(project) and None)
+    ran = applied(run, project, plan)
+    breaking.join()
+    assert (ran.code, posts(sandbox)) == (7, [])
+    assert "no longer its own" in report_of(ran)["postponed"]
+
+
+def test_a_lock_that_is_broken_while_earlier_calls_are_waited_for(project: Path, sandbox: Sandbox, run: Run) -> None:
+    patient(project)
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="drop_before", method="POST")
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = when(lambda: len(posts(sandbox)) == 1, twice)
+    assert applied(run, project, plan).code == 143
+    stopping.join()
+    sandbox.faults.clear()
+    breaking = when(lambda: break_locks(project) > 0, lambda: None)
+    ran = amsctl(run, project, "resume", "--format", "json")
+    breaking.join()
+    assert (ran.code, len(posts(sandbox))) == (7, 1)
+    assert "stopped while waiting for an earlier run's calls to settle: found the lock of this run is no longer its own" in ran.err
+    assert report_of(ran)["postponed"]
+
+
+@pytest.mark.parametrize("refusal", ["stale", "frozen"])
+def test_a_resume_that_is_refused_prints_a_report_where_json_is_wanted(project: Path, sandbox: Sandbox, run: Run, refusal: str) -> None:
+    """As apply does: every step, untouched."""
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="error_before", method="POST", status=400, nth=2, body={"errorType": "400", "error": "Bad Request"})
+    assert applied(run, project, plan).code == 5
+    sandbox.faults.clear()
+    if refusal == "stale":
+        manifest = project / "accounts" / "dv.yaml"
+        manifest.write_text(manifest.read_text() + "# another byte\n", encoding="utf-8")
+    else:
+        assert amsctl(run, project, "freeze", "--reason", "moving house").code == 0
+    ran = amsctl(run, project, "resume", "--format", "json")
+    assert ran.code == (4 if refusal == "stale" else 7)
+    assert [(step["outcome"], step["attempts"]) for step in report_of(ran)["steps"]] == [("blocked", 0), ("blocked", 0)]
+    assert bool(report_of(ran)["stale"]) is (refusal == "stale")
+    assert bool(report_of(ran)["postponed"]) is (refusal == "frozen")
