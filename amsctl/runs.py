@@ -228,9 +228,22 @@ class _Conduct:
                 return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
 
     async def _firms(self, reader: Reader) -> dict[str, Firm]:
-        """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name."""
+        """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name.
+
+        PlanFileError when the plan calls one of its firms otherwise: locks, open calls and quarantine are kept by that name, and would be passed by.
+        """
         plan = self.plan
         written, read = {step.clearing_firm for step in plan.steps}, {seen.clearing_firm for seen in plan.observed}
+        for name in sorted(written | read | {change.clearing_firm for change in plan.changes}) if written else ():
+            firm = await reader.resolve(name)
+            if firm.name != name:
+                raise PlanFileError(
+                    "the plan calls a clearing firm otherwise than the AMS",
+                    where=f"clearing firm {name}",
+                    expected=firm.name,
+                    found=name,
+                    hint="the plan file was not written by amsctl plan; plan again",
+                )
         left = await self.u.surroundings.offload(self.u.ledger.attempts, open_only=True)
         waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == plan.target.url}
         return {name: await reader.resolve(name) for name in sorted(written | (waiting & read))}
