@@ -301,7 +301,9 @@ class _Conduct:
             concurrency=requests.concurrency,
             fresh_seconds=fresh_seconds(requests),
             stop=u.stop,
-            gate=_Gate(leases, self.hours, self.clock, post_seconds=requests.timeout_seconds, settle_seconds=requests.settle_seconds),
+            gate=_Gate(
+                leases, self.hours, reader, self.clock, post_seconds=requests.timeout_seconds, settle_seconds=requests.settle_seconds
+            ),
             barrier=u.barrier,
             sent=None if earlier is None else earlier.sent,
             made=() if earlier is None else earlier.made,
@@ -337,14 +339,21 @@ def _run_name(clock: Clock, surroundings: Surroundings) -> str:
 
 def check_clock(reader: Reader) -> None:
     """AmsctlError when this machine's clock and the server's are too far apart for times to mean anything."""
+    wrong = _wrong_clock(reader, "nothing was written")
+    if wrong is not None:
+        raise wrong
+
+
+def _wrong_clock(reader: Reader, so_far: str) -> AmsctlError | None:
     offset = reader.clock_offset_seconds
-    if offset is not None and abs(offset) > MOST_CLOCK_OFFSET_SECONDS:
-        raise AmsctlError(
-            "this machine's clock and the server's differ",
-            expected=f"at most {MOST_CLOCK_OFFSET_SECONDS:.0f} s",
-            found=f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the server",
-            hint="set the clock: windows, the plan's expiry and the ledger's times depend on it; nothing was written",
-        )
+    if offset is None or abs(offset) <= MOST_CLOCK_OFFSET_SECONDS:
+        return None
+    return AmsctlError(
+        "this machine's clock and the server's differ",
+        expected=f"at most {MOST_CLOCK_OFFSET_SECONDS:.0f} s",
+        found=f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the server",
+        hint=f"set the clock: windows, the plan's expiry and the ledger's times depend on it; {so_far}",
+    )
 
 
 @asynccontextmanager
@@ -378,10 +387,13 @@ async def _locks(
 
 
 class _Gate:
-    """Forbids a write that the lock might not outlast, or that a window forbids or would cut off."""
+    """Forbids a write that the lock might not outlast, that a window forbids or would cut off, or whose time nobody knows: a clock that is set while a
+    run is under way shows at once, by the answers of the AMS and the clock that nobody can set.
+    """
 
-    def __init__(self, leases: Leases, hours: Hours, clock: Clock, *, post_seconds: float, settle_seconds: float) -> None:
+    def __init__(self, leases: Leases, hours: Hours, reader: Reader, clock: Clock, *, post_seconds: float, settle_seconds: float) -> None:
         self._leases = leases
+        self._reader = reader
         self._hours = hours
         self._clock = clock
         self._post_seconds = post_seconds
@@ -392,7 +404,8 @@ class _Gate:
         # The AMS cannot check a fence: a call must be over before anybody else can hold the lock.
         if self._leases.seconds_left(step.clearing_firm) <= self._post_seconds:
             return f"the lock on {step.clearing_firm} could not be renewed in time; another run may hold it by now"
-        return self._closing(step.phase)
+        wrong = _wrong_clock(self._reader, "nothing further is written meanwhile")
+        return str(wrong) if wrong is not None else self._closing(step.phase)
 
     def _closing(self, phase: Phase) -> str | None:
         if self._hours.always:

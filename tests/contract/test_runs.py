@@ -344,3 +344,22 @@ def test_a_resume_that_is_refused_prints_a_report_where_json_is_wanted(project: 
     assert [(step["outcome"], step["attempts"]) for step in report_of(ran)["steps"]] == [("blocked", 0), ("blocked", 0)]
     assert bool(report_of(ran)["stale"]) is (refusal == "stale")
     assert bool(report_of(ran)["postponed"]) is (refusal == "frozen")
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds", "code", "told"), [(1, -7200, 5, ["verified", "blocked"]), (0, 7200, 7, ["blocked", "blocked"])]
+)
+def test_a_clock_that_is_set_while_the_run_is_under_way_keeps_the_next_call_from_leaving(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, after: int, seconds: int, code: int, told: list[str]
+) -> None:
+    """Windows mean nothing by a wrong clock: set back, the run would go on into the closure."""
+    from amsctl.ams.clock import SystemClock
+
+    write(project)
+    plan = saved(project, run)
+    monkeypatch.setattr(
+        SystemClock, "wall", lambda self: time.time() + (seconds if has_begun(project) and len(posts(sandbox)) >= after else 0)
+    )
+    ran = applied(run, project, plan)
+    assert (ran.code, outcomes(ran), len(posts(sandbox))) == (code, told, after)
+    assert "this machine's clock and the server's differ" in report_of(ran)["postponed"]
