@@ -10,9 +10,11 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from amsctl.applying.account import ANNOUNCED_PART
+from amsctl.applying.estimate import Speed, seconds_needed
 from amsctl.applying.executor import execute
 from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
@@ -31,10 +33,12 @@ from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Change, Origin, Plan
 from amsctl.version import version
 
 if TYPE_CHECKING:
+    from amsctl.ams.channel import Statistics
     from amsctl.ams.client import Reader
     from amsctl.ams.clock import Clock
     from amsctl.ams.transport import Transport
     from amsctl.ams.writer import Writer
+    from amsctl.applying.means import Work
     from amsctl.applying.ports import Recorder
     from amsctl.applying.report import Report
     from amsctl.config import Environment, Project, Requests
@@ -47,8 +51,6 @@ MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
 """Between this machine's clock and the server's: windows, expiry and the ledger's times mean nothing beyond it."""
 _LOOK_UP_SECONDS: Final = 1.0
 """How soon a signal is heeded while this waits."""
-_READS_PER_ACCOUNT: Final = 3
-"""An account is read before the run, right before its writes, and after them."""
 
 
 async def in_a_thread(work: Callable[..., Any], *arguments: object, **named: object) -> Any:
@@ -267,9 +269,12 @@ class _Conduct:
     def _check_hours(self, needs_seconds: float) -> None:
         self.hours.check(self.clock.wall(), needs_seconds, dict.fromkeys(step.phase for step in self.plan.steps))
 
-    def _may_begin(self, reading_seconds: float) -> None:
-        requests = self.u.project.requests
-        self._check_hours(reading_seconds * _READS_PER_ACCOUNT + requests.timeout_seconds + requests.settle_seconds)
+    def _may_begin(self, reader: Reader, before: Statistics, work: Sequence[Work]) -> None:
+        """WindowClosed when the run would not be done before one closes. The margin is what the gate demands of the last call, and one late answer."""
+        requests, so_far = self.u.project.requests, reader.statistics
+        gets, seconds = so_far.gets - before.gets, so_far.get_seconds - before.get_seconds
+        speed = Speed(answer_seconds=seconds / gets if gets else 0.0, per_second=requests.per_second, concurrency=requests.concurrency)
+        self._check_hours(seconds_needed(work, speed, self.u.barrier) + requests.timeout_seconds + requests.settle_seconds)
 
     def _means(
         self,
@@ -309,7 +314,7 @@ class _Conduct:
             made=() if earlier is None else earlier.made,
             closed_to_us=closed,
             inversion=None if earlier is not None else self._inversion(),
-            may_begin=self._may_begin,
+            may_begin=partial(self._may_begin, reader, replace(reader.statistics)),
             progress=lambda done, total: u.progress(done, total, reader.calls),
             run=self.run,
         )

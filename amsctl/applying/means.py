@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from amsctl.applying.ports import Clock, Gate, NoGate, Reader, Recorder, Writer
 from amsctl.errors import ExitCode, Later, NotBegun
 from amsctl.model import AccountKey, Firm, LiveAccount
 from amsctl.planning.arrange import AccountPlan
-from amsctl.planning.plan import Change, Plan
+from amsctl.planning.plan import Change, Plan, Step
 
 T = TypeVar("T")
 
@@ -87,13 +87,21 @@ class Inversion(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be done on one account. ``pages``: how many calls it takes to read its limits."""
+
+    steps: tuple[Step, ...]
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What an apply works with. ``firms`` maps the AMS's name of a clearing firm to the firm.
 
     ``fresh_seconds``: what was read longer ago than this is read again before a call leaves that is made on its strength. ``sent`` names the steps that
     earlier runs of the same plan have sent (a resume), ``made`` the changes that were proven then to be done; ``closed_to_us`` the accounts that may not
-    be written, with the reason. ``may_begin`` is called once, after everything was read and before the first write, with the seconds that the reading
-    took; what it raises stops the run with nothing written.
+    be written, with the reason. ``may_begin`` is called once, after everything was read and before the first write, with what is to be done;
+    what it raises stops the run with nothing written.
     """
 
     reader: Reader
@@ -111,7 +119,7 @@ class Means:
     made: Collection[str] = ()
     closed_to_us: Mapping[AccountKey, str] = field(default_factory=dict)
     inversion: Inversion | None = None
-    may_begin: Callable[[float], None] = lambda seconds: None
+    may_begin: Callable[[Sequence[Work]], None] = lambda work: None
     progress: Callable[[int, int], None] = lambda done, total: None
     run: str = ""
 

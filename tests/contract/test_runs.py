@@ -363,3 +363,37 @@ def test_a_clock_that_is_set_while_the_run_is_under_way_keeps_the_next_call_from
     ran = applied(run, project, plan)
     assert (ran.code, outcomes(ran), len(posts(sandbox))) == (code, told, after)
     assert "this machine's clock and the server's differ" in report_of(ran)["postponed"]
+
+
+@pytest.mark.parametrize(("seconds", "code", "sent"), [(8, 7, 0), (30, 0, 14)])
+def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, seconds: int, code: int, sent: int
+) -> None:
+    """Fourteen steps at three calls a second take ten seconds: in eight it is not begun, in thirty it is."""
+    from amsctl.ams.clock import SystemClock
+
+    config = project / "amsctl.yaml"
+    text = config.read_text().replace(
+        "perSecond: unlimited, settleSeconds: 0.2", "perSecond: 3, rowsPerPost: 1, timeoutSeconds: 1, settleSeconds: 0.2"
+    )
+    allowed = '  windows:\n    - {name: w, effect: allow, timeZone: UTC, rrule: FREQ=DAILY, start: "2026-01-01T00:00", duration: PT12H}\n'
+    config.write_text(text + allowed, encoding="utf-8")
+    products = [f"X{number:02}.FUT.CBT" for number in range(14)]
+    held = sandbox.book.account("DV10121801A")
+    held.eligible = {firm: (*sandbox.book.products_of(held, firm), *products) for firm in held.execution_firms}
+    for product in products:
+        sandbox.book.put("DV10121801A", "3N1", product, (100, 100, 100, 100))
+    limits = ", ".join(f"{product}: {{ef: {{long: 99}}}}" for product in products)
+    write(project, f"executionFirms: {{3N1: {{limits: {{{limits}}}}}}}")
+    plan = saved(project, run)
+    began = time.monotonic()
+    noon = int(time.time() // 86_400) * 86_400 + 43_200
+    ahead = noon - seconds - time.time()
+    monkeypatch.setattr(SystemClock, "wall", lambda self: time.time() + ahead)
+    monkeypatch.setattr("amsctl.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
+    monkeypatch.setattr("amsctl.flow.check_age", lambda plan, clock: None)
+    ran = applied(run, project, plan)
+    assert (ran.code, len(posts(sandbox))) == (code, sent), ran.err + ran.out
+    assert set(outcomes(ran)) == ({"blocked"} if code else {"verified"})
+    assert ("the run cannot finish before" in ran.err) is (code == 7)
+    assert time.monotonic() - began < 30
