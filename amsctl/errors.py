@@ -238,6 +238,10 @@ class Interrupted(AmsctlError):
 
     code = "interrupted"
 
-    def __init__(self, what: str, *, exit_code: ExitCode, hint: str | None = None) -> None:
+    def __init__(self, what: str, *, exit_code: ExitCode, found: str | None = None, hint: str | None = None) -> None:
         self.exit_code = exit_code
-        super().__init__(what, hint=hint)
+        super().__init__(what, found=found, hint=hint)
+
+
+class NotBegun(Interrupted):
+    """A signal arrived before the first write: nothing was sent, and there is no run to go on with."""

@@ -10,16 +10,18 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from amsctl.applying.account import ANNOUNCED_PART
+from amsctl.applying.estimate import Speed, seconds_needed
 from amsctl.applying.executor import execute
 from amsctl.applying.freshness import as_it_was
 from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
-from amsctl.errors import AmsctlError, AmsError, ExitCode, Interrupted, Later, PlanFileError, Stale, UsageError
+from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
 from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
 from amsctl.ledger.evidence import Earlier, earlier_of
 from amsctl.ledger.history import Subject, moved_since, subject_of
@@ -34,10 +36,12 @@ from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Change, Origin, Plan
 from amsctl.version import version
 
 if TYPE_CHECKING:
+    from amsctl.ams.channel import Statistics
     from amsctl.ams.client import Reader
     from amsctl.ams.clock import Clock
     from amsctl.ams.transport import Transport
     from amsctl.ams.writer import Writer
+    from amsctl.applying.means import Work
     from amsctl.applying.ports import Recorder
     from amsctl.applying.report import Report
     from amsctl.config import Environment, Project, Requests
@@ -50,8 +54,6 @@ MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
 """Between this machine's clock and the server's: windows, expiry and the ledger's times mean nothing beyond it."""
 _LOOK_UP_SECONDS: Final = 1.0
 """How soon a signal is heeded while this waits."""
-_READS_PER_ACCOUNT: Final = 3
-"""An account is read before the run, right before its writes, and after them."""
 
 
 async def in_a_thread(work: Callable[..., Any], *arguments: object, **named: object) -> Any:
@@ -185,7 +187,7 @@ class _Conduct:
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
             reader = writer.reader
-            firms = {name: await reader.resolve(name) for name in await self._firms()}
+            firms = await u.stop.before(self._firms(reader))
             check_clock(reader)
             scopes = [Scope(plan.target.url, name) for name in firms]
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
@@ -196,12 +198,26 @@ class _Conduct:
                 )
                 return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
 
-    async def _firms(self) -> list[str]:
-        """The clearing firms that are written, and those that were read and have calls that an earlier run left open."""
-        written = {step.clearing_firm for step in self.plan.steps}
+    async def _firms(self, reader: Reader) -> dict[str, Firm]:
+        """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name.
+
+        PlanFileError when the plan calls one of its firms otherwise: locks, open calls and quarantine are kept by that name, and would be passed by.
+        """
+        plan = self.plan
+        written, read = {step.clearing_firm for step in plan.steps}, {seen.clearing_firm for seen in plan.observed}
+        for name in sorted(written | read | {change.clearing_firm for change in plan.changes}) if written else ():
+            firm = await reader.resolve(name)
+            if firm.name != name:
+                raise PlanFileError(
+                    "the plan calls a clearing firm otherwise than the AMS",
+                    where=f"clearing firm {name}",
+                    expected=firm.name,
+                    found=name,
+                    hint="the plan file was not written by amsctl plan; plan again",
+                )
         left = await self.u.surroundings.offload(self.u.ledger.attempts, open_only=True)
-        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == self.plan.target.url}
-        return sorted(written | (waiting & {seen.clearing_firm for seen in self.plan.observed}))
+        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == plan.target.url}
+        return {name: await reader.resolve(name) for name in sorted(written | (waiting & read))}
 
     def _earlier(self, resumed: Run | None) -> Earlier | None:
         """What was made of this plan before; ``None`` when this is no resume, and Stale when it should be one."""
@@ -222,9 +238,12 @@ class _Conduct:
     def _check_hours(self, needs_seconds: float) -> None:
         self.hours.check(self.clock.wall(), needs_seconds, dict.fromkeys(step.phase for step in self.plan.steps))
 
-    def _may_begin(self, reading_seconds: float) -> None:
-        requests = self.u.project.requests
-        self._check_hours(reading_seconds * _READS_PER_ACCOUNT + requests.timeout_seconds + requests.settle_seconds)
+    def _may_begin(self, reader: Reader, before: Statistics, work: Sequence[Work]) -> None:
+        """WindowClosed when the run would not be done before one closes. The margin is what the gate demands of the last call, and one late answer."""
+        requests, so_far = self.u.project.requests, reader.statistics
+        gets, seconds = so_far.gets - before.gets, so_far.get_seconds - before.get_seconds
+        speed = Speed(answer_seconds=seconds / gets if gets else 0.0, per_second=requests.per_second, concurrency=requests.concurrency)
+        self._check_hours(seconds_needed(work, speed, self.u.barrier) + requests.timeout_seconds + requests.settle_seconds)
 
     def _means(
         self,
@@ -256,13 +275,15 @@ class _Conduct:
             concurrency=requests.concurrency,
             fresh_seconds=fresh_seconds(requests),
             stop=u.stop,
-            gate=_Gate(leases, self.hours, self.clock, post_seconds=requests.timeout_seconds, settle_seconds=requests.settle_seconds),
+            gate=_Gate(
+                leases, self.hours, reader, self.clock, post_seconds=requests.timeout_seconds, settle_seconds=requests.settle_seconds
+            ),
             barrier=u.barrier,
             sent=None if earlier is None else earlier.sent,
             made=() if earlier is None else earlier.made,
             closed_to_us=closed,
             inversion=None if earlier is not None else self._inversion(),
-            may_begin=self._may_begin,
+            may_begin=partial(self._may_begin, reader, replace(reader.statistics)),
             progress=lambda done, total: u.progress(done, total, reader.calls),
             run=self.run,
         )
@@ -292,14 +313,21 @@ def _run_name(clock: Clock, surroundings: Surroundings) -> str:
 
 def check_clock(reader: Reader) -> None:
     """AmsctlError when this machine's clock and the server's are too far apart for times to mean anything."""
+    wrong = _wrong_clock(reader, "nothing was written")
+    if wrong is not None:
+        raise wrong
+
+
+def _wrong_clock(reader: Reader, so_far: str) -> AmsctlError | None:
     offset = reader.clock_offset_seconds
-    if offset is not None and abs(offset) > MOST_CLOCK_OFFSET_SECONDS:
-        raise AmsctlError(
-            "this machine's clock and the server's differ",
-            expected=f"at most {MOST_CLOCK_OFFSET_SECONDS:.0f} s",
-            found=f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the server",
-            hint="set the clock: windows, the plan's expiry and the ledger's times depend on it; nothing was written",
-        )
+    if offset is None or abs(offset) <= MOST_CLOCK_OFFSET_SECONDS:
+        return None
+    return AmsctlError(
+        "this machine's clock and the server's differ",
+        expected=f"at most {MOST_CLOCK_OFFSET_SECONDS:.0f} s",
+        found=f"{abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} the server",
+        hint=f"set the clock: windows, the plan's expiry and the ledger's times depend on it; {so_far}",
+    )
 
 
 @asynccontextmanager
@@ -324,7 +352,7 @@ async def _locks(
         seconds=u.project.ledger.lease_seconds,
         clock=clock,
         offload=u.surroundings.offload,
-        lost=u.stop.request,
+        lost=u.stop.postpone,
         writes=writes,
         # A firm is written by its name or by its clearing id (AMS §3.6), also by whoever stops it in a hurry.
         also=lambda firm: (firms[firm].clearing_id,),
@@ -333,10 +361,13 @@ async def _locks(
 
 
 class _Gate:
-    """Forbids a write that the lock might not outlast, or that a window forbids or would cut off."""
+    """Forbids a write that the lock might not outlast, that a window forbids or would cut off, or whose time nobody knows: a clock that is set while a
+    run is under way shows at once, by the answers of the AMS and the clock that nobody can set.
+    """
 
-    def __init__(self, leases: Leases, hours: Hours, clock: Clock, *, post_seconds: float, settle_seconds: float) -> None:
+    def __init__(self, leases: Leases, hours: Hours, reader: Reader, clock: Clock, *, post_seconds: float, settle_seconds: float) -> None:
         self._leases = leases
+        self._reader = reader
         self._hours = hours
         self._clock = clock
         self._post_seconds = post_seconds
@@ -347,7 +378,8 @@ class _Gate:
         # The AMS cannot check a fence: a call must be over before anybody else can hold the lock.
         if self._leases.seconds_left(step.clearing_firm) <= self._post_seconds:
             return f"the lock on {step.clearing_firm} could not be renewed in time; another run may hold it by now"
-        return self._closing(step.phase)
+        wrong = _wrong_clock(self._reader, "nothing further is written meanwhile")
+        return str(wrong) if wrong is not None else self._closing(step.phase)
 
     def _closing(self, phase: Phase) -> str | None:
         if self._hours.always:
@@ -427,9 +459,7 @@ async def _wait_until_settled(attempts: Iterable[Attempt], u: Undertaking, clock
         u.tell(f"an earlier run left calls open; waiting {wait:.0f} s until none of them can take effect any more")
     until = clock.monotonic() + wait
     while (left := until - clock.monotonic()) > 0:
-        if u.stop.reason is not None:
-            code = u.stop.exit_code or ExitCode.ERROR
-            raise Interrupted("stopped while waiting for an earlier run's calls to settle", exit_code=code, hint="nothing was sent")
+        u.stop.check("waiting for an earlier run's calls to settle")
         await clock.sleep(min(left, _LOOK_UP_SECONDS))
 
 
@@ -455,7 +485,7 @@ async def _settle_account(
     reader: Reader, firm: Firm, key: AccountKey, attempts: Sequence[Attempt], u: Undertaking, run: str
 ) -> list[Settled]:
     try:
-        state = state_of(await reader.account(firm, key.number))
+        state = state_of(await u.stop.before(reader.account(firm, key.number)))
     except AmsError as problem:
         return [Settled(attempt=attempt, settlement=None, problem=f"the account cannot be read: {problem}") for attempt in attempts]
     settled = []

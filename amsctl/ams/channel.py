@@ -30,11 +30,15 @@ _SHOWN: Final = 300
 
 @dataclass(slots=True)
 class Statistics:
-    """What a client has done so far: requests sent, bytes of bodies as they came over the wire, GETs that were tried again."""
+    """What a client has done so far: requests sent, bytes of bodies as they came over the wire, GETs that were tried again, and how long the answers to
+    GETs took from when it was their turn.
+    """
 
     calls: int = 0
     bytes: int = 0
     retries: int = 0
+    gets: int = 0
+    get_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +174,9 @@ class GetChannel:
             answer = await self._line.exchange("GET", target, headers=(*COMMON_HEADERS, *headers), timeout_seconds=timeout, where=where)
         except (AmsUnreachable, AmsNoAnswer) as error:
             return _Tried(error=error, generation=generation, may_retry=True)
+        finally:
+            shared.statistics.gets += 1
+            shared.statistics.get_seconds += shared.clock.monotonic() - asked_at
         shared.observe(answer, asked_at)
         retry_after = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
-from amsctl.applying.attempt import Hand, Result, attempt, read_back
+from amsctl.applying.attempt import Hand, Result, attempt, kept_back, read_back
 from amsctl.applying.course import GOOD, LETS_MORE_THROUGH, Course, Job
 from amsctl.applying.freshness import stale
 from amsctl.applying.means import stamp
@@ -144,7 +143,6 @@ class _Account:
             nonlocal announced_at
             announced_at = means.clock.monotonic()
             await means.recorder.intended(step, number, stamp(means.clock), previous_status=previous_status)
-            self.course.under_way[self.job.key] = step.id
 
         def too_old() -> bool:
             # The lock and freezes were looked at when the call was announced: that must not be long ago either.
@@ -157,9 +155,10 @@ class _Account:
             clock=means.clock,
             settle_seconds=means.settle_seconds,
             stopping=lambda: means.stop.reason is not None,
-            forbidden=lambda: means.stop.reason or means.gate.obstacle(step),
+            forbidden=lambda: self.course.forbids(step),
             too_old=too_old,
             announce=announce,
+            tally=self.course.tallies[step.id],
         )
 
     async def _step(self, step: Step, *, last: bool) -> None:
@@ -181,11 +180,12 @@ class _Account:
                 id=step.id,
                 outcome=result.outcome,
                 http_status=result.http_status,
-                attempts=result.attempts,
+                attempts=course.tallies[step.id].sent,
                 message=result.message,
                 rows=result.rows,
                 response_sha256=result.response_sha256,
                 done=self._done(step, result),
+                announced=True,
             )
         )
         self.limits_are_fresh = result.was_read and (isinstance(call, LimitsCall) or last)
@@ -209,19 +209,25 @@ class _Account:
 
     async def _attempt(self, step: Step, call: Call, *, last: bool) -> Result:
         """The step, tried again after a fresh look as often as it had to wait so long for its turn that what it stands on was old by then."""
-        number, given_up = 1, None
+        tally, waited = self.course.tallies[step.id], ""
+        obstacle: str | None
         while True:
+            hand = self._hand(step)
             try:
-                result = await attempt(step, call, self.state, self.job.firm, self._hand(step), whole=last, first=number)
+                result = await attempt(step, call, self.state, self.job.firm, hand, whole=last)
             except RecordingFailed as problem:
-                if given_up is None:
+                if not waited:
                     raise
-                # Announced before, and never sent: that has to be told, or the announcement stays open.
-                self.ended = self.course.forbidden(problem)
-                return replace(given_up, message=f"{given_up.message}; {self.ended}")
-            if not result.too_old or number >= _TURNS:
-                return result
-            obstacle = self._obstacle(step) or await self._look_again(step) or self._obstacle(step)
+                # Announced before: what became of that has to be told, or the announcement stays open.
+                self.ended = obstacle = self.course.forbidden(problem)
+            else:
+                if not result.too_old:
+                    return result
+                waited = result.message
+                obstacle = "it had to wait too often" if tally.announced >= _TURNS else await self._renewed(step)
             if obstacle is not None:
-                return replace(result, message=f"{result.message}; {obstacle}")
-            number, given_up = number + result.attempts, result
+                return await kept_back(call, self.state, self.job.firm, hand, f"{waited}; {obstacle}", whole=last)
+
+    async def _renewed(self, step: Step) -> str | None:
+        """What a step stands on, brought up to date; why it may not be sent after all."""
+        return self._obstacle(step) or await self._look_again(step) or self._obstacle(step)

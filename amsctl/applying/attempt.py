@@ -32,6 +32,8 @@ from amsctl.wire import answers
 
 _SHOWN_DISCREPANCIES: Final = 12
 _FIRST_UNCLEAR_STATUS: Final = 500
+MOST_SENDINGS: Final = 2
+"""Of one step: the second only after the AMS turned the credential of the first down."""
 
 
 class Reply(Enum):
@@ -57,18 +59,29 @@ class Sent:
     too_old: bool = False
 
 
+@dataclass(slots=True)
+class Tally:
+    """How often a step was announced, and how often it has left (or may have): a call that is kept back at the last moment was announced alone.
+
+    ``last`` is the last of those that left.
+    """
+
+    announced: int = 0
+    sent: int = 0
+    last: Sent | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of a step. ``state`` is what was read back, ``None`` when it could not be.
 
     ``ends_account``: nothing more may be written to the account, whatever the next steps do. ``moved`` are values that somebody else changed.
-    ``was_read``: the account was read after the call; not so when the call never left, and the state is then as old as it was. ``too_old``: it never
-    left because the account was read too long ago.
+    ``was_read``: the account was read after the call; not so when the call never left, and the state is then as old as it was. ``too_old``: it was
+    kept back because the account was read too long ago, and may be tried again.
     """
 
     outcome: Outcome
     http_status: int | None
-    attempts: int
     message: str
     state: AccountState | None
     ends_account: bool
@@ -83,8 +96,8 @@ class Result:
 class Hand:
     """What one step needs: where to read and write, how long a late write may take to land, whether the run is to stop, and what else forbids a write.
 
-    ``announce`` is told the number of each sending, and the HTTP status of the one before it, right before it leaves. ``too_old`` tells whether what was
-    read of the account was read too long ago to be written on.
+    ``announce`` is told the number of each announcement, and the HTTP status of the sending before it, right before a call leaves. ``too_old`` tells
+    whether what was read of the account was read too long ago to be written on. ``tally`` counts over all tries of the step.
     """
 
     reader: Reader
@@ -95,46 +108,54 @@ class Hand:
     forbidden: Callable[[], str | None]
     too_old: Callable[[], bool]
     announce: Callable[[int, int | None], Awaitable[None]]
+    tally: Tally
 
 
-async def attempt(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand, *, whole: bool, first: int = 1) -> Result:
-    """Send a step and prove what it did. ``whole``: read the whole account back (its last step), else what the call wrote. ``first`` is the number
-    under which the first sending is announced.
+async def attempt(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand, *, whole: bool) -> Result:
+    """Send a step and prove what it did. ``whole``: read the whole account back (its last step), else what the call wrote.
 
     A call is sent a second time in one case only: the AMS turned the credential down (401), a fresh one was obtained, a fresh read shows that the call
-    is still wanted, and nobody has asked the run to stop. RecordingFailed when the first sending could not be announced: nothing was sent.
+    is still wanted, and nobody has asked the run to stop. RecordingFailed when this try could not be announced: it sent nothing.
     """
-    await hand.announce(first, None)
+    await _announce(hand)
     sent = await _send(step, call, state, firm, hand)
-    attempts = 1
-    if sent.credential_refreshed and await _still_wanted(call, state, firm, hand) and not hand.stopping():
+    again = sent.credential_refreshed and hand.tally.sent < MOST_SENDINGS
+    if again and await _still_wanted(call, state, firm, hand) and not hand.stopping():
         with suppress(RecordingFailed):  # then the first, refused sending stands
-            await hand.announce(first + 1, sent.http_status)
+            await _announce(hand)
             sent = await _send(step, call, state, firm, hand)
-            attempts = 2
+    if sent.too_old:
+        return replace(_never_sent(state, sent.message), too_old=True)
     if sent.reply is Reply.NEVER_SENT:
-        return Result(
-            outcome=Outcome.FAILED,
-            http_status=None,
-            attempts=attempts,
-            message=sent.message,
-            state=state,
-            ends_account=False,
-            was_read=False,
-            too_old=sent.too_old,
-        )
+        return await kept_back(call, state, firm, hand, sent.message, whole=whole)
+    return await _proven(call, state, firm, hand, sent, whole=whole)
+
+
+async def kept_back(call: Call, state: AccountState, firm: Firm, hand: Hand, why: str, *, whole: bool) -> Result:
+    """The end of a step that is not sent (again). It failed, unless an earlier try of it has left: then what that one did is proven."""
+    if hand.tally.last is None:
+        return _never_sent(state, why)
+    last = replace(hand.tally.last, message=_joined(hand.tally.last.message, why))
+    return await _proven(call, state, firm, hand, last, whole=whole)
+
+
+def _never_sent(state: AccountState, why: str) -> Result:
+    return Result(outcome=Outcome.FAILED, http_status=None, message=why, state=state, ends_account=False, was_read=False)
+
+
+async def _proven(call: Call, state: AccountState, firm: Firm, hand: Hand, sent: Sent, *, whole: bool) -> Result:
+    """What a call that left has done, as read back."""
     found = await _settled(call, state, firm, hand, whole=whole, sent=sent)
     if isinstance(found, AmsError):
         return Result(
             outcome=Outcome.UNKNOWN,
             http_status=sent.http_status,
-            attempts=attempts,
             message=_joined(sent.message, f"and the account could not be read back: {found}"),
             state=None,
             ends_account=True,
             response_sha256=sent.response_sha256,
         )
-    return _judge(call, state, found, sent, attempts)
+    return _judge(call, state, found, sent)
 
 
 # --- sending ---
@@ -144,22 +165,40 @@ class _TooOld(AmsUnreachable):
     """Nothing was sent, because it would have been sent on the strength of an old read."""
 
 
+async def _announce(hand: Hand) -> None:
+    tally = hand.tally
+    await hand.announce(tally.announced + 1, None if tally.last is None else tally.last.http_status)
+    tally.announced += 1
+
+
 async def _send(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand) -> Sent:
-    left = False
+    """One POST and its reply, counted."""
+    sent = await _post(step, call, state, firm, hand)
+    if sent.reply is not Reply.NEVER_SENT:
+        hand.tally.last = sent
+    return sent
+
+
+async def _post(step: Step, call: Call, state: AccountState, firm: Firm, hand: Hand) -> Sent:
+    tally, before = hand.tally, hand.tally.sent
 
     def leaving() -> None:
-        nonlocal left
         if hand.too_old():
             raise _TooOld("the account was read too long ago: the call had to wait for its turn")
         reason = hand.forbidden()
         if reason is not None:
             raise AmsUnreachable(reason)
-        left = True
+        tally.sent = before + 1
+
+    def kept(problem: AmsError) -> Sent:
+        tally.sent = before
+        message = f"{'not sent again' if before else 'never sent'}: {problem}"
+        return Sent(reply=Reply.NEVER_SENT, message=message, too_old=isinstance(problem, _TooOld))
 
     try:
         answer = await hand.writer.post(step.path, step.query, step.body, leaving=leaving)
     except AmsUnreachable as problem:
-        return Sent(reply=Reply.NEVER_SENT, message=f"never sent: {problem}", too_old=isinstance(problem, _TooOld))
+        return kept(problem)
     except AmsRefused as problem:
         unclear = problem.http_status >= _FIRST_UNCLEAR_STATUS
         return Sent(
@@ -171,8 +210,8 @@ async def _send(step: Step, call: Call, state: AccountState, firm: Firm, hand: H
             response_sha256=problem.response_sha256,
         )
     except AmsError as problem:
-        if not left:  # time ran out before the first byte
-            return Sent(reply=Reply.NEVER_SENT, message=f"never sent: {problem}")
+        if tally.sent == before:  # time ran out before the first byte
+            return kept(problem)
         status = getattr(problem, "http_status", None)
         digest = getattr(problem, "response_sha256", None)
         return Sent(reply=Reply.UNCLEAR, http_status=status, message=f"no usable answer: {problem}", settles=True, response_sha256=digest)
@@ -265,7 +304,7 @@ async def _caught(reading: Awaitable[AccountState]) -> AccountState | AmsError:
 # --- judging ---
 
 
-def _judge(call: Call, before: AccountState, found: AccountState, sent: Sent, attempts: int) -> Result:
+def _judge(call: Call, before: AccountState, found: AccountState, sent: Sent) -> Result:
     """The outcome, from the reply and from what was read back."""
     after = compare(after_call(before, call), found, call)
     missed, moved = _planned(after), tuple(item for item in after if not item.planned)
@@ -276,7 +315,6 @@ def _judge(call: Call, before: AccountState, found: AccountState, sent: Sent, at
     return Result(
         outcome=outcome,
         http_status=sent.http_status,
-        attempts=attempts,
         message=message,
         state=found,
         ends_account=ends or bool(moved),

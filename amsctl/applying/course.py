@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from amsctl.applying.attempt import Tally
 from amsctl.applying.means import Barrier, Means, stamp
 from amsctl.applying.report import Report, StepReport
 from amsctl.errors import Later, RecordingFailed
@@ -34,12 +36,12 @@ class Course:
         self.means = means
         self.changes = changes
         self.outcomes: dict[str, StepReport] = {}
-        self.under_way: dict[AccountKey, str] = {}
-        """The step of each account that was last announced: it may have been sent."""
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        """By step: how often it was announced and sent."""
         self.unread: list[str] = []
         self._total = total
         self._started_at = started_at
-        self._stale: list[str] = []
+        self._stale: dict[str, None] = {}
         self._postponed: str | None = None
         self._unrecorded: str | None = None
         self.broken: str | None = None
@@ -78,20 +80,26 @@ class Course:
 
     def moved(self, lines: Iterable[str], reason: str = "the live state moved while the plan was carried out") -> None:
         """Somebody else writes while we do: no further write anywhere."""
-        self._stale.extend(lines)
+        self._stale.update(dict.fromkeys(lines))
         self.means.stop.request(reason)
 
     def obstacle(self, step: Step) -> str | None:
         """Why a step may not be sent, as far as the whole run knows: it stops, something outside forbids it, or the run's barrier holds."""
+        forbidden = self.forbids(step)
+        if forbidden is not None:
+            return forbidden
+        if self.means.barrier is Barrier.RUN and self.broken is not None and step.phase in LETS_MORE_THROUGH:
+            return self.barrier
+        return None
+
+    def forbids(self, step: Step) -> str | None:
+        """Why nothing may be sent now, whatever became of other steps: the run stops, or a lock, a window or the clock is in the way."""
         if self.means.stop.reason is not None:
             return self.means.stop.reason
         forbidden = self.means.gate.obstacle(step)
         if forbidden is not None:
             self._postponed = self._postponed or forbidden
-            return forbidden
-        if self.means.barrier is Barrier.RUN and self.broken is not None and step.phase in LETS_MORE_THROUGH:
-            return self.barrier
-        return None
+        return forbidden
 
     @property
     def barrier(self) -> str | None:
@@ -99,14 +107,14 @@ class Course:
         return None if self.broken is None else f"nothing loosens any more in this run: {self.broken}"
 
     async def defective(self, job: Job, defect: Exception) -> None:
-        """An account whose steps can no longer be followed: what was under way is unknown, the rest is not sent, and no further write starts."""
+        """An account whose steps can no longer be followed: what has left is unknown, the rest is not sent, and no further write starts."""
         why = f"internal error: {type(defect).__name__}; this is a defect, please report it"
         self.means.stop.request(why)
         for step in job.steps:
             if step.id not in self.outcomes:
-                sent = step.id == self.under_way.get(job.key)
-                outcome = Outcome.UNKNOWN if sent else Outcome.BLOCKED
-                await self.settle(StepReport(id=step.id, outcome=outcome, attempts=int(sent), message=why))
+                tally = self.tallies[step.id]
+                outcome = Outcome.UNKNOWN if tally.sent else Outcome.FAILED if tally.announced else Outcome.BLOCKED
+                await self.settle(StepReport(id=step.id, outcome=outcome, attempts=tally.sent, message=why, announced=tally.announced > 0))
 
     async def report(self, plan: Plan) -> Report:
         """The report of the run, which is over."""
@@ -117,7 +125,7 @@ class Course:
             steps=tuple(self.outcomes[step.id] for step in plan.steps),
             stale=tuple(self._stale),
             interrupted=self.means.stop.exit_code,
-            postponed=self._postponed,
+            postponed=self._postponed or self.means.stop.postponed,
             unread=tuple(self.unread),
             unrecorded=self._unrecorded,
             run=self.means.run,

@@ -13,7 +13,7 @@ from typing import Final
 from amsctl.applying import account
 from amsctl.applying.course import LETS_MORE_THROUGH, Course, Job
 from amsctl.applying.freshness import stale
-from amsctl.applying.means import Barrier, Means, stamp
+from amsctl.applying.means import Barrier, Means, Work, stamp
 from amsctl.applying.report import Report, StepReport
 from amsctl.applying.resuming import remaining
 from amsctl.applying.state import state_of
@@ -32,13 +32,13 @@ async def execute(plan: Plan, means: Means) -> Report:
 
     Nothing is written unless every account that would be written is exactly as the plan saw it (but for what an earlier run of the same plan did,
     ``means.sent``); then accounts run side by side, up to ``concurrency``. AmsError when an account cannot be read before the first write;
-    PlanFileError when a step does not do what its changes say.
+    PlanFileError when a step does not do what its changes say; NotBegun or Later when the run is stopped while it still reads: then it leaves no record.
     """
     started_at = stamp(means.clock)
     changes = {change.id: change for change in plan.changes}
-    begun = means.clock.monotonic()
-    seen = await _look(_jobs(plan, means.firms), changes, means)
-    means.may_begin(means.clock.monotonic() - begun)
+    seen = await means.stop.before(_look(_jobs(plan, means.firms), changes, means))
+    ours = (job for job in seen.jobs if job.steps and job.key not in means.closed_to_us)
+    means.may_begin([Work(steps=job.steps, pages=job.observed.pages) for job in ours])
     course = Course(means, changes, started_at, total=len(plan.steps))
     inverse = None if means.inversion is None else means.inversion.whole(seen.inverse)
     await means.recorder.started(plan, inverse, started_at)

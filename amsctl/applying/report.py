@@ -25,8 +25,9 @@ class RowsDone:
 class StepReport:
     """One planned step: its outcome, the last HTTP status (``None``: no answer, or never sent), how often it was sent, and why.
 
-    ``rows`` is there when a call of several rows took effect in part. ``response_sha256`` is over the last answer's body, and ``done`` names the changes
-    that were read back as asked (``None``: not read back); both go to the ledger, not into the report.
+    ``rows`` is there when a call of several rows took effect in part. To the ledger alone go ``response_sha256``, over the last answer's body; ``done``,
+    the changes that were read back as asked (``None``: not read back); and ``announced``: the ledger holds an intent of the step, which may never have
+    left.
     """
 
     id: str
@@ -37,6 +38,7 @@ class StepReport:
     rows: RowsDone | None = None
     response_sha256: str | None = None
     done: tuple[str, ...] | None = None
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from amsctl.cli.planning import make_plan, read_plan, selection_options
-from amsctl.cli.running import carry_out, run_options, show_report
+from amsctl.cli.running import carry_out, refusals_told, run_options, show_report
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
-from amsctl.errors import ApprovalMissing, Later, Stale, UsageError
+from amsctl.errors import ApprovalMissing, Stale, UsageError
 from amsctl.views.plan_text import plan_text
 
 if TYPE_CHECKING:
-    from amsctl.applying.report import Report
     from amsctl.planning.plan import Plan
 
 EPILOG = """\
@@ -58,29 +57,12 @@ def command(
         plan, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
     else:
         plan, consent = read_plan(file), f"saved plan {os.path.basename(file)}"
-    try:
+    with refusals_told(session, plan, form):
         if file is not None:
             check_saved(session, plan)
         report = carry_out(session, plan, consent=consent, barrier=barrier, reason=reason, events_path=events_path)
-    except (Stale, Later) as refusal:
-        if form == "json":
-            show_report(session, plan, _untouched(plan, refusal), form)
-        raise
     show_report(session, plan, report, form)
     return report.exit_code
-
-
-def _untouched(plan: Plan, refusal: Stale | Later) -> Report:
-    """The report of a plan that was refused before anything was written: every step is blocked, and says why."""
-    from amsctl.ams.clock import SystemClock
-    from amsctl.applying.means import stamp
-    from amsctl.applying.report import Report, StepReport
-    from amsctl.model import Outcome
-
-    now = stamp(SystemClock())
-    steps = tuple(StepReport(id=step.id, outcome=Outcome.BLOCKED, message=refusal.what) for step in plan.steps)
-    stale, postponed = ((str(refusal),), None) if isinstance(refusal, Stale) else ((), str(refusal))
-    return Report(plan_digest=plan.digest, started_at=now, finished_at=now, steps=steps, stale=stale, postponed=postponed)
 
 
 def check_saved(session: Session, plan: Plan) -> None:

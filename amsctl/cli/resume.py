@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from amsctl.cli.apply import check_saved
-from amsctl.cli.running import carry_out, project_ledger, run_options, show_report
+from amsctl.cli.running import carry_out, project_ledger, refusals_told, run_options, show_report
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 
@@ -35,15 +35,16 @@ def command(session: Session, run: str | None, barrier: str | None, reason: str 
     if runs.finished_well(found):
         session.console.note(f"run {found.id} came to its end with everything verified: nothing is left to do")
         return 0
-    check_saved(session, plan)
-    report = carry_out(
-        session,
-        plan,
-        consent=f"agreed to when run {found.id} began",
-        barrier=barrier,
-        reason=reason,
-        events_path=events_path,
-        resumed=found,
-    )
+    with refusals_told(session, plan, form):
+        check_saved(session, plan)
+        report = carry_out(
+            session,
+            plan,
+            consent=f"agreed to when run {found.id} began",
+            barrier=barrier,
+            reason=reason,
+            events_path=events_path,
+            resumed=found,
+        )
     show_report(session, plan, report, form)
     return report.exit_code

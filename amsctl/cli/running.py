@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from amsctl.errors import ExitCode, Interrupted
+from amsctl.errors import ExitCode, Interrupted, Later, NotBegun, Stale
 
 if TYPE_CHECKING:
     from amsctl.applying.means import Stop
@@ -101,7 +101,7 @@ def carry_out(
         except asyncio.CancelledError:
             raise Interrupted(
                 "stopped at once; calls under way may still take effect",
-                exit_code=next((stop.exit_code for stop in stops if stop.exit_code is not None), ExitCode.INTERRUPTED),
+                exit_code=next((stop.signalled for stop in stops if stop.signalled is not None), ExitCode.INTERRUPTED),
                 hint="amsctl resume reads what landed and goes on with the rest",
             ) from None
 
@@ -131,6 +131,35 @@ def undertaking_of(
         tell=session.console.note,
         surroundings=runs.Surroundings(environ=session.environ),
         **more,
+    )
+
+
+@contextmanager
+def refusals_told(session: Session, plan: Plan, form: str) -> Iterator[None]:
+    """Where the report is JSON, a run that ends before anything was written prints one too: every step is blocked, and says why."""
+    try:
+        yield
+    except (Stale, Later, NotBegun) as refusal:
+        if form == "json":
+            show_report(session, plan, _untouched(plan, refusal), form)
+        raise
+
+
+def _untouched(plan: Plan, refusal: Stale | Later | NotBegun) -> Report:
+    from amsctl.ams.clock import SystemClock
+    from amsctl.applying.means import stamp
+    from amsctl.applying.report import Report, StepReport
+    from amsctl.model import Outcome
+
+    now = stamp(SystemClock())
+    return Report(
+        plan_digest=plan.digest,
+        started_at=now,
+        finished_at=now,
+        steps=tuple(StepReport(id=step.id, outcome=Outcome.BLOCKED, message=refusal.what) for step in plan.steps),
+        stale=(str(refusal),) if isinstance(refusal, Stale) else (),
+        interrupted=refusal.exit_code if isinstance(refusal, NotBegun) else None,
+        postponed=str(refusal) if isinstance(refusal, Later) else None,
     )
 
 

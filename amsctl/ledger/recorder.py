@@ -141,8 +141,8 @@ class LedgerRecorder:
                 done.cancel()
 
     async def settled(self, report: StepReport, at: str) -> None:
-        """The outcome of a step that was sent; one that never was leaves no record but its place in the run's counts."""
-        if not report.attempts:
+        """The outcome of a step that was announced or sent; any other leaves no record but its place in the run's counts."""
+        if not (report.announced or report.attempts):
             return
         rows = None if report.rows is None else {"done": list(report.rows.done), "not_done": list(report.rows.not_done)}
         body = {

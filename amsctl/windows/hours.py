@@ -11,7 +11,7 @@ from amsctl.config import Applies, Calendar, Effect, Recurring, Weekly, Window
 from amsctl.errors import WindowClosed
 from amsctl.model import Phase
 from amsctl.windows.recurrence import around
-from amsctl.windows.zones import local_of, moment_of, tell, zone_of
+from amsctl.windows.zones import local_of, readings, tell, zone_of
 
 _DAY: Final = 86_400
 _MINUTES_A_DAY: Final = 1_440
@@ -197,24 +197,27 @@ def _outside(group: tuple[Window, ...], low: int, high: int) -> Iterator[tuple[i
 
 
 def _spans(window: Window, low: int, high: int) -> Iterator[tuple[int, int]]:
-    """The spans ``[begin, end)`` of a window that touch ``[low, high)``, in seconds since 1970."""
+    """The spans ``[begin, end)`` of a window that touch ``[low, high)``, in seconds since 1970. Where clocks change, a time on the wall can be read in two
+    ways: what denies is then as long as any reading makes it, what allows as short, so that neither lets through what its author meant to be closed.
+    """
+    wide = window.effect is Effect.DENY
     match window.times:
         case Weekly():
-            return _weekly(window.times, window.time_zone, low, high)
+            return _weekly(window.times, window.time_zone, low, high, wide=wide)
         case Recurring():
-            return around(window.times, zone_of(window.time_zone), low, high)
+            return around(window.times, zone_of(window.time_zone), low, high, wide=wide)
         case _:
             assert_never(window.times)
 
 
-def _weekly(weekly: Weekly, name: str, low: int, high: int) -> Iterator[tuple[int, int]]:
+def _weekly(weekly: Weekly, name: str, low: int, high: int, *, wide: bool) -> Iterator[tuple[int, int]]:
     zone = zone_of(name)
     first = local_of(low, zone).date()
     monday = datetime.combine(first, datetime.min.time()) - timedelta(days=first.weekday() + 14)  # a span may reach over two more weeks
-    while moment_of(monday, zone) < high:
+    while readings(monday, zone)[0] < high:
         for from_minute, to_minute in weekly.spans:
-            begin = moment_of(monday + timedelta(minutes=from_minute), zone)
-            end = moment_of(monday + timedelta(minutes=to_minute), zone)
-            if begin < high and low < end and begin < end:  # one that a skipped hour swallows is none
+            begin = readings(monday + timedelta(minutes=from_minute), zone)[not wide]
+            end = readings(monday + timedelta(minutes=to_minute), zone)[wide]
+            if begin < high and low < end and begin < end:  # one that a change of the clocks swallows is none
                 yield begin, end
         monday += timedelta(days=7)

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from amsctl.config import Recurring
-from amsctl.windows.zones import Unusable, local_of, moment_of
+from amsctl.windows.zones import Unusable, local_of, moment_of, readings
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -46,16 +46,15 @@ _is_numbers: Final = re.compile("[+-]?[0-9]{1,5}(?:,[+-]?[0-9]{1,5})*\\Z").match
 _is_until: Final = re.compile("[0-9]{8}T[0-9]{6}Z\\Z").match
 
 
-def starts(recurring: Recurring, zone: ZoneInfo, low: datetime, high: datetime) -> Iterator[int]:
-    """The moments (seconds since 1970) at which the rule's spans begin, of those with wall-clock times from ``low`` to ``high``, in order of these."""
+def starts(recurring: Recurring, zone: ZoneInfo, low: datetime, high: datetime) -> Iterator[datetime]:
+    """The wall-clock times, from ``low`` to ``high``, at which the rule's spans begin."""
     parts = _parts(recurring.rrule)
     until = _until(parts)
     for local in takewhile(lambda local: local <= high, _occurrences(parts, datetime.fromisoformat(recurring.start))):
-        moment = moment_of(local, zone)
-        if until is not None and moment > until:
+        if until is not None and moment_of(local, zone) > until:
             return
         if local >= low:
-            yield moment
+            yield local
 
 
 def rule_problem(recurring: Recurring, zone: ZoneInfo) -> tuple[str, Unusable] | None:
@@ -205,15 +204,18 @@ def _cut(text: str) -> str:
     return text if len(text) <= 64 else text[:64] + "…"
 
 
-def around(recurring: Recurring, zone: ZoneInfo, low: int, high: int) -> Iterator[tuple[int, int]]:
+def around(recurring: Recurring, zone: ZoneInfo, low: int, high: int, *, wide: bool) -> Iterator[tuple[int, int]]:
     """The spans ``[begin, end)`` of a rule that touch ``[low, high)``, in seconds since 1970.
 
-    Days are nominal, hours and less exact, days first (RFC 5545 §3.3.6): a day more is the same time on the wall, 24 hours more may be another.
+    Days are nominal, hours and less exact, days first (RFC 5545 §3.3.6): a day more is the same time on the wall, 24 hours more may be another. Where a
+    time on the wall can be read in two ways, ``wide`` spans are the longest that any reading gives, others the shortest; that may be none.
     """
-    longest = recurring.days * 86_400 + recurring.seconds + 2 * 86_400  # no change of a clock is longer than a day
-    for begin in starts(recurring, zone, local_of(low - longest, zone), local_of(high, zone) + timedelta(days=1)):
-        end = begin + recurring.seconds
+    longest = recurring.days * 86_400 + recurring.seconds + 3 * 86_400  # no change of a clock is longer than a day
+    for local in starts(recurring, zone, local_of(low - longest, zone), local_of(high, zone) + timedelta(days=1)):
+        first, last = readings(local, zone)
+        begin, end = (first, last) if wide else (last, first)
         if recurring.days:
-            end = moment_of(local_of(begin, zone) + timedelta(days=recurring.days), zone) + recurring.seconds
-        if begin < high and end > low:
+            end = readings((local_of(last, zone) if wide else local) + timedelta(days=recurring.days), zone)[wide]
+        end = readings(local_of(end + recurring.seconds, zone), zone)[wide]
+        if begin < high and end > low and begin < end:
             yield begin, end

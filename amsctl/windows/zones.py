@@ -76,6 +76,27 @@ def moment_of(local: datetime, zone: ZoneInfo) -> int:
     return int(local.replace(tzinfo=zone, fold=0).timestamp())
 
 
+def readings(local: datetime, zone: ZoneInfo) -> tuple[int, int]:
+    """The earliest and the latest moment that a wall-clock time without an offset can mean; one and the same but where clocks change.
+
+    A time that occurs twice: its occurrences. One that is skipped: the first moment after the gap, and what it is with the offset before the gap.
+    """
+    one, other = (int(local.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+    return (one, other) if one <= other else (_first_after_gap(other, one, zone), one)
+
+
+def _first_after_gap(before: int, after: int, zone: ZoneInfo) -> int:
+    """The moment at which the clock is set forward, of which there is one between two moments."""
+    offset = datetime.fromtimestamp(before, zone).utcoffset()
+    while after - before > 1:
+        middle = (before + after) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
 def local_of(moment: float, zone: ZoneInfo) -> datetime:
     """What the clock on the wall shows at a moment, without an offset."""
     return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, fold=0)

@@ -67,8 +67,9 @@ def test_a_call_that_was_announced_and_then_never_sent_is_not_left_open() -> Non
     assert here.posts == []
     assert report.steps[0].outcome is Outcome.FAILED
     assert "no longer its own" in report.steps[0].message
-    assert report.steps[0].attempts == 1
+    assert report.steps[0].attempts == 0
     assert {step.outcome for step in report.steps[1:]} == {Outcome.BLOCKED}
+    assert report.exit_code is ExitCode.LATER
 
 
 def test_an_account_is_looked_at_whole_before_a_release_that_waited_for_its_turn() -> None:
@@ -152,3 +153,125 @@ def test_a_run_cut_off_at_any_await_leaves_no_call_without_an_intent() -> None:
         asyncio.run(cut())
         announced = [what for word, what in notes.lines if word == "intended"]
         assert len(here.posts) <= len(announced) == len(set(announced))
+
+
+def waiting_at(here: World, *calls: int) -> None:
+    """The calls with these numbers have to wait 45 seconds for their turn; a call that is kept back counts."""
+    post, made = here.post, 0
+
+    async def waiting(path: str, query: object, body: object, **leaving: object) -> object:
+        nonlocal made
+        made += 1
+        if made in calls:
+            here.clock.now += 45
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
+
+    here.post = waiting  # type: ignore[method-assign,assignment]
+
+
+def test_sendings_are_added_up_over_a_refused_credential_and_a_long_wait() -> None:
+    """401, then kept back because its read had grown old, then sent: twice it left, three times it was announced."""
+    here, notes = World({"A": account()}, faults={1: "unauthorised"}), Notes()
+    plan = plan_of(here, {"A": wish()})
+    waiting_at(here, 2)
+    report = apply(here, plan, notes=notes)
+    assert (report.exit_code, report.steps[0].attempts) == (ExitCode.DONE, 2)
+    assert [what for word, what in notes.lines if word == "intended"][:4] == ["s1#1", "s1#2", "s1#3", "s2#1"]
+    assert here.posts[0] == here.posts[1] != here.posts[2]
+
+
+def test_no_step_is_sent_a_third_time_however_its_sendings_are_spread() -> None:
+    here = World({"A": account()}, faults={1: "unauthorised", 2: "unauthorised"})
+    plan = plan_of(here, {"A": wish()})
+    waiting_at(here, 2)
+    report = apply(here, plan)
+    assert (report.steps[0].outcome, report.steps[0].attempts, report.steps[0].http_status) == (Outcome.FAILED, 2, 401)
+    assert here.posts.count(here.posts[0]) == 2
+
+
+def test_a_call_that_was_refused_and_then_given_up_is_not_told_as_never_sent() -> None:
+    """The second sending never gets its turn in time; the first one left and was answered."""
+    here = World({"A": account()}, faults={1: "unauthorised"})
+    plan = plan_of(here, {"A": wish()})
+    waiting_at(here, 2, 3, 4, 5, 6)
+    told = apply(here, plan).steps[0]
+    assert (told.outcome, told.attempts, told.http_status) == (Outcome.FAILED, 1, 401)
+    assert "never sent" not in told.message
+    assert "not sent again" in told.message
+    assert "it had to wait too often" in told.message
+    assert "read back, nothing was stored" in told.message
+
+
+def test_a_refused_call_that_is_stopped_while_it_waits_is_told_by_its_first_sending() -> None:
+    here, stop = World({"A": account()}, faults={1: "unauthorised"}), Stop()
+    plan = plan_of(here, {"A": wish()})
+    post, made = here.post, 0
+
+    async def stopped(path: str, query: object, body: object, **leaving: object) -> object:
+        nonlocal made
+        made += 1
+        if made == 2:
+            stop.request("the run was stopped by SIGTERM", ExitCode.TERMINATED)
+        return await post(path, query, body, **leaving)  # type: ignore[arg-type]
+
+    here.post = stopped  # type: ignore[method-assign,assignment]
+    told = apply(here, plan, stop=stop).steps[0]
+    assert (told.outcome, told.attempts, told.http_status, len(here.posts)) == (Outcome.FAILED, 1, 401, 1)
+    assert "not sent again: the run was stopped by SIGTERM" in told.message
+
+
+class LostLater(Notes):
+    """The lock is lost when a call is announced for the third time."""
+
+    async def intended(self, step: object, attempt: int, at: str, *, previous_status: int | None) -> None:
+        if attempt == 3:
+            raise LockLost("the lock of this run is no longer its own")
+        await super().intended(step, attempt, at, previous_status=previous_status)  # type: ignore[arg-type]
+
+
+def test_a_refused_call_whose_lock_is_lost_while_it_waits_is_told_by_its_first_sending() -> None:
+    """Something was sent: that is not 'try later', and the announcements must not stay open."""
+    here, notes = World({"A": account()}, faults={1: "unauthorised"}), LostLater()
+    plan = plan_of(here, {"A": wish()})
+    waiting_at(here, 2)
+    report = apply(here, plan, notes=notes)
+    told = report.steps[0]
+    assert (told.outcome, told.attempts, told.http_status) == (Outcome.FAILED, 1, 401)
+    assert "no longer its own" in told.message
+    assert report.exit_code is ExitCode.PARTIAL
+    assert ("settled", "s1 failed") in notes.lines
+
+
+class Closing:
+    """A gate that closes for good when it is asked for the second time: right before the first byte."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def obstacle(self, step: object) -> str | None:
+        self.asked += 1
+        return "closed by window w" if self.asked > 2 else None
+
+
+def test_a_window_that_closes_at_the_last_moment_before_anything_was_sent_is_to_be_tried_later() -> None:
+    here, notes = World({"A": account()}), Notes()
+    plan = plan_of(here, {"A": wish()})
+    report = apply(here, plan, gate=Closing(), notes=notes)
+    assert here.posts == []
+    assert (report.steps[0].outcome, report.steps[0].attempts) == (Outcome.FAILED, 0)
+    assert report.steps[0].message == "never sent: closed by window w"
+    assert (report.postponed, report.exit_code) == ("closed by window w", ExitCode.LATER)
+    assert ("settled", "s1 failed") in notes.lines
+
+
+def test_a_defect_between_the_announcement_and_the_first_byte_sent_nothing() -> None:
+    class Broken:
+        def obstacle(self, step: object) -> str | None:
+            self.asked = getattr(self, "asked", 0) + 1
+            return "" + 1 if self.asked > 2 else None  # type: ignore[operator]
+
+    here = World({"A": account()})
+    report = apply(here, plan_of(here, {"A": wish()}), gate=Broken())
+    assert here.posts == []
+    assert (report.steps[0].outcome, report.steps[0].attempts) == (Outcome.FAILED, 0)
+    assert {step.outcome for step in report.steps[1:]} == {Outcome.BLOCKED}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Ran, Run
 from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
-from tests.contract.test_signals import when
+from tests.contract.test_signals import break_locks, has_begun, patient, when
 
 THREE_ROWS = (
     "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short: 500}}, "
@@ -245,3 +246,154 @@ def test_a_clock_that_is_wrong_means_nothing_is_sent(project: Path, sandbox: San
     assert ran.code == 1
     assert "ahead of the server" in ran.err
     assert posts(sandbox) == []
+
+
+def test_a_call_that_never_left_is_told_as_sent_no_time_and_a_resume_sends_it(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from amsctl.ams.writer import Writer
+    from amsctl.errors import AmsUnreachable
+
+    async def unreachable(self: Writer, path: str, query: object, body: object, *, leaving: Any = None) -> None:
+        leaving()
+        raise AmsUnreachable("no connection to the AMS", hint="nothing was sent")
+
+    write(project)
+    plan = saved(project, run)
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "post", unreachable)
+        ran = applied(run, project, plan)
+    assert [(step["outcome"], step["attempts"]) for step in report_of(ran)["steps"]] == [("failed", 0), ("blocked", 0)]
+    kept = [(record["kind"], record["body"].get("attempts")) for record in log(run, project) if record["kind"] in ("intent", "outcome")]
+    assert kept == [("intent", None), ("outcome", 0)]
+    assert amsctl(run, project, "ledger", "verify").code == 0
+    assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified", "verified"]
+
+
+def test_a_lock_that_is_broken_while_the_run_still_reads_is_a_reason_to_try_later(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """The renewal finds it, before anything was sent: 7, and why."""
+    patient(project)
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="slow", method="GET", seconds=0.7)
+    breaking = when(lambda: break_locks(project) > 0, lambda: None)
+    ran = applied(run, project, plan)
+    breaking.join()
+    assert (ran.code, posts(sandbox)) == (7, [])
+    assert "no longer its own" in ran.err
+    assert "no longer its own" in report_of(ran)["postponed"]
+    assert outcomes(ran) == ["blocked", "blocked"]
+
+
+def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """Two accounts, so that each is read once more before its writes: there the renewal finds the lock gone."""
+    patient(project)
+    write(project)
+    firm = next(iter(sandbox.book.account("DV101218B").execution_firms))
+    other = (project / "accounts" / "dv.yaml").read_text().replace("DV10121801A", "DV101218B")
+    spec = f"  executionFirms: {{{firm}: {{suspended: true}}}}\n"
+    (project / "accounts" / "other.yaml").write_text(other[: other.index("  executionFirms")] + spec, encoding="utf-8")
+    plan = saved(project, run)
+
+    fault(sandbox, kind="slow", method="GET", seconds=0.7)
+    breaking = when(lambda: has_begun(project), lambda: break_locks(project) and None)
+    ran = applied(run, project, plan)
+    breaking.join()
+    assert (ran.code, posts(sandbox)) == (7, [])
+    assert "no longer its own" in report_of(ran)["postponed"]
+
+
+def test_a_lock_that_is_broken_while_earlier_calls_are_waited_for(project: Path, sandbox: Sandbox, run: Run) -> None:
+    patient(project)
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="drop_before", method="POST")
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = when(lambda: len(posts(sandbox)) == 1, twice)
+    assert applied(run, project, plan).code == 143
+    stopping.join()
+    sandbox.faults.clear()
+    breaking = when(lambda: break_locks(project) > 0, lambda: None)
+    ran = amsctl(run, project, "resume", "--format", "json")
+    breaking.join()
+    assert (ran.code, len(posts(sandbox))) == (7, 1)
+    assert "stopped while waiting for an earlier run's calls to settle: found the lock of this run is no longer its own" in ran.err
+    assert report_of(ran)["postponed"]
+
+
+@pytest.mark.parametrize("refusal", ["stale", "frozen"])
+def test_a_resume_that_is_refused_prints_a_report_where_json_is_wanted(project: Path, sandbox: Sandbox, run: Run, refusal: str) -> None:
+    """As apply does: every step, untouched."""
+    write(project)
+    plan = saved(project, run)
+    fault(sandbox, kind="error_before", method="POST", status=400, nth=2, body={"errorType": "400", "error": "Bad Request"})
+    assert applied(run, project, plan).code == 5
+    sandbox.faults.clear()
+    if refusal == "stale":
+        manifest = project / "accounts" / "dv.yaml"
+        manifest.write_text(manifest.read_text() + "# another byte\n", encoding="utf-8")
+    else:
+        assert amsctl(run, project, "freeze", "--reason", "moving house").code == 0
+    ran = amsctl(run, project, "resume", "--format", "json")
+    assert ran.code == (4 if refusal == "stale" else 7)
+    assert [(step["outcome"], step["attempts"]) for step in report_of(ran)["steps"]] == [("blocked", 0), ("blocked", 0)]
+    assert bool(report_of(ran)["stale"]) is (refusal == "stale")
+    assert bool(report_of(ran)["postponed"]) is (refusal == "frozen")
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds", "code", "told"), [(1, -7200, 5, ["verified", "blocked"]), (0, 7200, 7, ["blocked", "blocked"])]
+)
+def test_a_clock_that_is_set_while_the_run_is_under_way_keeps_the_next_call_from_leaving(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, after: int, seconds: int, code: int, told: list[str]
+) -> None:
+    """Windows mean nothing by a wrong clock: set back, the run would go on into the closure."""
+    from amsctl.ams.clock import SystemClock
+
+    write(project)
+    plan = saved(project, run)
+    monkeypatch.setattr(
+        SystemClock, "wall", lambda self: time.time() + (seconds if has_begun(project) and len(posts(sandbox)) >= after else 0)
+    )
+    ran = applied(run, project, plan)
+    assert (ran.code, outcomes(ran), len(posts(sandbox))) == (code, told, after)
+    assert "this machine's clock and the server's differ" in report_of(ran)["postponed"]
+
+
+@pytest.mark.parametrize(("seconds", "code", "sent"), [(8, 7, 0), (30, 0, 14)])
+def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, seconds: int, code: int, sent: int
+) -> None:
+    """Fourteen steps at three calls a second take ten seconds: in eight it is not begun, in thirty it is."""
+    from amsctl.ams.clock import SystemClock
+
+    config = project / "amsctl.yaml"
+    text = config.read_text().replace(
+        "perSecond: unlimited, settleSeconds: 0.2", "perSecond: 3, rowsPerPost: 1, timeoutSeconds: 1, settleSeconds: 0.2"
+    )
+    allowed = '  windows:\n    - {name: w, effect: allow, timeZone: UTC, rrule: FREQ=DAILY, start: "2026-01-01T00:00", duration: PT12H}\n'
+    config.write_text(text + allowed, encoding="utf-8")
+    products = [f"X{number:02}.FUT.CBT" for number in range(14)]
+    held = sandbox.book.account("DV10121801A")
+    held.eligible = {firm: (*sandbox.book.products_of(held, firm), *products) for firm in held.execution_firms}
+    for product in products:
+        sandbox.book.put("DV10121801A", "3N1", product, (100, 100, 100, 100))
+    limits = ", ".join(f"{product}: {{ef: {{long: 99}}}}" for product in products)
+    write(project, f"executionFirms: {{3N1: {{limits: {{{limits}}}}}}}")
+    plan = saved(project, run)
+    began = time.monotonic()
+    noon = int(time.time() // 86_400) * 86_400 + 43_200
+    ahead = noon - seconds - time.time()
+    monkeypatch.setattr(SystemClock, "wall", lambda self: time.time() + ahead)
+    monkeypatch.setattr("amsctl.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
+    monkeypatch.setattr("amsctl.flow.check_age", lambda plan, clock: None)
+    ran = applied(run, project, plan)
+    assert (ran.code, len(posts(sandbox))) == (code, sent), ran.err + ran.out
+    assert set(outcomes(ran)) == ({"blocked"} if code else {"verified"})
+    assert ("the run cannot finish before" in ran.err) is (code == 7)
+    assert time.monotonic() - began < 30

@@ -92,6 +92,15 @@ def test_every_exit_code_that_a_report_can_have_has_advice() -> None:
     assert "Stopped on request" in report_text(replace(partial, steps=(), interrupted=ExitCode.TERMINATED))
 
 
+def test_what_was_announced_and_never_left_is_gone_on_with_by_resume() -> None:
+    """A plan is good for one apply, and the ledger holds that this one began: to apply it again would be refused."""
+    announced = replace(later_report(rich_plan()), steps=(StepReport(id="s1", outcome=Outcome.FAILED, announced=True),))
+    text = " ".join(report_text(announced).split())
+    assert announced.exit_code is ExitCode.LATER
+    assert f"amsctl resume {samples.RUN} reads everything again" in text
+    assert "Apply the same plan again" not in text
+
+
 def test_the_summary_counts_worst_first() -> None:
     """One line, the worst outcome first; an apply of nothing says so."""
     assert report_summary_words(bad_report(rich_plan())) == (

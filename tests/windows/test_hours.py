@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -162,22 +163,60 @@ def test_what_opens_only_to_be_closed_again_does_not_open() -> None:
     assert evening.until == at("2026-11-26T08:00")
 
 
-def test_weekly_windows_where_clocks_change() -> None:
-    """RFC 5545 3.3.5 for both ends: moved by a skipped hour, absent where the end would come before the beginning, once where an hour comes twice."""
-    sunday_night = 6 * 1440
-    for spring, begin, end, wanted in (
-        (True, 135, 165, ("2026-03-08T08:15", "2026-03-08T08:45")),
-        (True, 150, 180, None),
-        (False, 60, 90, ("2026-11-01T06:00", "2026-11-01T06:30")),
-        (False, 90, 120, ("2026-11-01T06:30", "2026-11-01T08:00")),
-    ):
-        book = hours(weekly("w", (sunday_night + begin, sunday_night + end), time_zone=CHICAGO))
-        close = book.next_close(at("2026-03-07T12:00" if spring else "2026-10-31T12:00"), Phase.HALT)
-        assert close is not None
-        if wanted is None:
-            assert close[0] > at("2026-03-15T00:00") - DAY
-        else:
-            assert (close[0], close[1].until) == (at(wanted[0]), at(wanted[1]))
+@pytest.mark.parametrize(
+    ("spring", "begin", "end", "denied", "allowed"),
+    [
+        (True, 135, 165, ("08:00", "08:45"), None),
+        (True, 150, 180, None, None),
+        (True, 150, 190, ("08:00", "08:10"), None),
+        (True, 150, 300, ("08:00", "10:00"), ("08:30", "10:00")),
+        (True, 60, 150, ("07:00", "08:30"), ("07:00", "08:00")),
+        (True, 60, 180, ("07:00", "08:00"), ("07:00", "08:00")),
+        (False, 0, 90, ("05:00", "07:30"), ("05:00", "06:30")),
+        (False, 60, 90, ("06:00", "07:30"), None),
+        (False, 90, 120, ("06:30", "08:00"), ("07:30", "08:00")),
+        (False, 90, 180, ("06:30", "09:00"), ("07:30", "09:00")),
+    ],
+)
+def test_weekly_windows_where_clocks_change(
+    spring: bool, begin: int, end: int, denied: tuple[str, str] | None, allowed: tuple[str, str] | None
+) -> None:
+    """Of the moments that a time on the wall can mean, the one that lets less through; absent where the end would come before the beginning."""
+    sunday, day = 6 * 1440, "2026-03-08" if spring else "2026-11-01"
+    for effect, wanted in ((Effect.DENY, denied), (Effect.ALLOW, allowed)):
+        book = hours(replace(weekly("w", (sunday + begin, sunday + end), time_zone=CHICAGO), effect=effect))
+        inside = [
+            moment
+            for moment in range(int(at(f"{day}T00:00")), int(at(f"{day}T23:00")), 60)
+            if (book.closed(moment, Phase.HALT) is not None) is (effect is Effect.DENY)
+        ]
+        assert (inside[0], inside[-1] + 60) == tuple(at(f"{day}T{edge}") for edge in wanted) if wanted else not inside
+
+
+@pytest.mark.parametrize("day", ["2026-03-08", "2026-11-01"])
+@pytest.mark.parametrize("times", ["weekly", "rrule"])
+def test_nothing_is_open_while_the_clock_on_the_wall_is_inside_a_window_that_denies(day: str, times: str) -> None:
+    """Every span of whole quarters of an hour in the night in which clocks change, minute by minute."""
+    zone, midnight = ZoneInfo(CHICAGO), datetime.fromisoformat(day)
+    moments = [at(f"{day}T04:00") + 60.0 * minute for minute in range(8 * 60)]
+    on_the_wall = [datetime.fromtimestamp(moment, zone).replace(tzinfo=None) for moment in moments]
+    for begin in range(0, 240, 15):
+        for end in range(begin + 15, 255, 15):
+            first, last = (midnight + timedelta(minutes=minute) for minute in (begin, end))
+            window = weekly("w", (6 * 1440 + begin, 6 * 1440 + end), time_zone=CHICAGO)
+            if times == "rrule":
+                start = (first - timedelta(days=7)).isoformat(timespec="minutes")
+                window = replace(window, times=Recurring(rrule="FREQ=WEEKLY", start=start, seconds=(end - begin) * 60))
+                # Hours are exact: on the wall such a window may end earlier in November, and it is the wall's time of its end that counts.
+                last = min(last, datetime.fromtimestamp(_moment_of(first, zone) + (end - begin) * 60, zone).replace(tzinfo=None))
+            deny, allow = hours(window), hours(replace(window, effect=Effect.ALLOW))
+            for moment, local in zip(moments, on_the_wall, strict=True):
+                assert not first <= local < last or deny.closed(moment, Phase.HALT) is not None
+                assert deny.closed(moment, Phase.HALT) is not None or allow.closed(moment, Phase.HALT) is not None
+
+
+def _moment_of(local: datetime, zone: ZoneInfo) -> float:
+    return local.replace(tzinfo=zone).timestamp()
 
 
 def test_an_opening_far_away_is_found_and_one_beyond_is_said_not_to_be() -> None:
@@ -264,29 +303,42 @@ ZONES = ("America/Chicago", "Europe/Berlin", "Australia/Lord_Howe", "America/St_
 BASE = int(at("2026-01-05T00:00"))  # a Monday
 
 
-def first_moment(local: datetime, name: str) -> int:
-    """RFC 5545 3.3.5, without Python's fold: the earliest moment at which the clock shows it, or else the offset before the gap."""
+def moments_of(local: datetime, name: str) -> tuple[int, int]:
+    """Without Python's fold: the moments at which the clock shows it, or else the first one after the gap and the offset before the gap."""
     zone = ZoneInfo(name)
     naive = int(local.replace(tzinfo=UTC).timestamp())
-    offsets = [int((datetime.fromtimestamp(naive + shift, zone).utcoffset() or timedelta()).total_seconds()) for shift in (-DAY, DAY)]
-    showing = [naive - offset for offset in offsets if datetime.fromtimestamp(naive - offset, zone).replace(tzinfo=None) == local]
-    return min(showing) if showing else naive - offsets[0]
+    before, after = (int((datetime.fromtimestamp(naive + shift, zone).utcoffset() or timedelta()).total_seconds()) for shift in (-DAY, DAY))
+    showing = [naive - offset for offset in (before, after) if datetime.fromtimestamp(naive - offset, zone).replace(tzinfo=None) == local]
+    if showing:
+        return min(showing), max(showing)
+    shown = (
+        moment
+        for moment in range(naive - after, naive - before + 1, 900)
+        if datetime.fromtimestamp(moment, zone).replace(tzinfo=None) > local
+    )
+    return next(shown), naive - before
 
 
 def spans_of(window: Window, low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Every span of a window between two moments, day by day."""
+    """Every span of a window between two moments, day by day: the longest of what denies, the shortest of what allows."""
+    early, late = (0, 1) if window.effect is Effect.DENY else (1, 0)
+    name = window.time_zone
     day = datetime.fromtimestamp(low - 9 * DAY, UTC).replace(tzinfo=None, hour=0, minute=0, second=0)
     while day.replace(tzinfo=UTC).timestamp() < high + DAY:
         if isinstance(window.times, Weekly):
             for begin, end in window.times.spans:
                 if begin // 1440 == day.weekday():
                     midnight = day - timedelta(days=day.weekday())
-                    yield tuple(first_moment(midnight + timedelta(minutes=minute), window.time_zone) for minute in (begin, end))  # type: ignore[misc]
+                    yield (
+                        moments_of(midnight + timedelta(minutes=begin), name)[early],
+                        moments_of(midnight + timedelta(minutes=end), name)[late],
+                    )
         else:
             local = datetime.combine(day.date(), datetime.fromisoformat(window.times.start).time())
             if local >= datetime.fromisoformat(window.times.start):  # the rules below are daily
-                begin = first_moment(local, window.time_zone)
-                yield begin, begin + window.times.seconds
+                end = moments_of(local, name)[late] + window.times.seconds
+                shown = datetime.fromtimestamp(end, ZoneInfo(name)).replace(tzinfo=None)
+                yield moments_of(local, name)[early], moments_of(shown, name)[late]
         day += timedelta(days=1)
 
 

@@ -21,14 +21,14 @@ UNITS = 200
 """CPU time that a rule may take, in units of plain Python: about two seconds."""
 
 
-def spans(rule: str, start: str, low: str, high: str, *, days: int = 0, seconds: int = 3600) -> list[str]:
+def spans(rule: str, start: str, low: str, high: str, *, days: int = 0, seconds: int = 3600, wide: bool = True) -> list[str]:
     """Begin and end of each span that touches ``[low, high)``, all in UTC."""
     edges = [int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) for text in (low, high)]
     recurring = Recurring(rrule=rule, start=start, days=days, seconds=seconds)
     assert rule_problem(recurring, CHICAGO) is None
     return [
         "/".join(datetime.fromtimestamp(moment, UTC).strftime("%m-%dT%H:%M") for moment in span)
-        for span in around(recurring, CHICAGO, *edges)
+        for span in around(recurring, CHICAGO, *edges, wide=wide)
     ]
 
 
@@ -43,19 +43,36 @@ def problem(rule: str, start: str = "2026-01-05T08:00", *, days: int = 0, second
 # --- what RFC 5545 says ---
 
 
-def test_a_time_that_the_clock_skips_is_read_with_the_offset_before_the_gap() -> None:
-    """RFC 5545 3.3.5: 02:30 on 8 March 2026 is 03:30 CDT, neither lost nor a day late; hours after it are exact."""
+@pytest.mark.parametrize(("wide", "changed"), [(True, "03-08T08:00/03-08T09:30"), (False, "03-08T08:30/03-08T09:00")])
+def test_a_time_that_the_clock_skips_is_read_so_that_less_is_let_through(wide: bool, changed: str) -> None:
+    """02:30 on 8 March 2026 is 03:00 CDT at the earliest and 03:30 CDT (RFC 5545 3.3.5) at the latest; the days beside it are as ever."""
     rule = "FREQ=DAILY"
-    assert spans(rule, "2026-03-01T02:30", "2026-03-07T00:00", "2026-03-10T00:00") == [
+    assert spans(rule, "2026-03-01T02:30", "2026-03-07T00:00", "2026-03-10T00:00", wide=wide) == [
         "03-07T08:30/03-07T09:30",
-        "03-08T08:30/03-08T09:30",
+        changed,
         "03-09T07:30/03-09T08:30",
     ]
 
 
-def test_a_time_that_occurs_twice_is_the_first() -> None:
-    """RFC 5545 3.3.5: 01:30 on 1 November 2026 is 01:30 CDT; two hours from there end at 02:30 CST, on the wall an hour later."""
-    assert spans("FREQ=DAILY", "2026-10-01T01:30", "2026-10-31T12:00", "2026-11-01T12:00", seconds=7200) == ["11-01T06:30/11-01T08:30"]
+@pytest.mark.parametrize(
+    ("start", "seconds", "wide", "span"),
+    [
+        ("01:30", 7200, True, ["11-01T06:30/11-01T09:30"]),
+        ("01:30", 7200, False, ["11-01T07:30/11-01T08:30"]),
+        ("00:30", 3600, True, ["11-01T05:30/11-01T07:30"]),
+        ("00:30", 3600, False, ["11-01T05:30/11-01T06:30"]),
+        ("01:15", 1800, True, ["11-01T06:15/11-01T07:45"]),
+        ("01:15", 1800, False, []),
+    ],
+)
+def test_a_time_that_occurs_twice_is_read_so_that_less_is_let_through(start: str, seconds: int, wide: bool, span: list[str]) -> None:
+    """On 1 November 2026 the clock shows 01:00 to 02:00 first in CDT, then in CST."""
+    assert spans("FREQ=DAILY", f"2026-10-01T{start}", "2026-11-01T01:00", "2026-11-01T12:00", seconds=seconds, wide=wide) == span
+
+
+@pytest.mark.parametrize(("wide", "span"), [(True, "03-07T08:30/03-08T08:30"), (False, "03-07T08:30/03-08T08:00")])
+def test_a_day_that_ends_in_a_gap(wide: bool, span: str) -> None:
+    assert spans("FREQ=DAILY;COUNT=1", "2026-03-07T02:30", "2026-03-07", "2026-03-09", days=1, seconds=0, wide=wide) == [span]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +318,7 @@ def test_any_rule_is_judged_soon_and_one_that_passes_means_what_it_means_today(r
     low, high = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2026, 2034))
     plain = rrulestr(rule, dtstart=datetime(2026, 1, 5, 8)).between(datetime(2026, 1, 1), datetime(2034, 1, 1), inc=True)[:100]
     wanted = [int(local.replace(tzinfo=CHICAGO).timestamp()) for local in plain]
-    assert [begin for begin, _ in islice(around(recurring, CHICAGO, low, high), 100)] == wanted
+    assert [begin for begin, _ in islice(around(recurring, CHICAGO, low, high, wide=True), 100)] == wanted
 
 
 @given(st.text(alphabet="FREQ=DAILYBHOUNTSWKM;:,+-0123456789\n ٣", max_size=60))
