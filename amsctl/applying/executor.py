@@ -45,8 +45,8 @@ async def execute(plan: Plan, means: Means) -> Report:
     if seen.moved:
         course.moved(seen.moved, "the live state is no longer what the plan saw")
     for step in seen.skipped:
-        ours = all(number in means.made for number in step.changes)
-        await course.settle(StepReport(id=step.id, outcome=Outcome.SKIPPED, message=_OURS if ours else _ALREADY))
+        message = _OURS if all(number in means.made for number in step.changes) else _ALREADY
+        await course.settle(StepReport(id=step.id, outcome=Outcome.SKIPPED, message=message))
     await _carry_out(course, seen, means)
     return await course.report(plan)
 

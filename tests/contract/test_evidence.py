@@ -84,8 +84,9 @@ def test_a_resume_does_not_undo_a_rollback(project: Path, sandbox: Sandbox, run:
     assert (amsctl(run, project, "resume", first).code, long_of(sandbox, "350")) == (4, 123)
 
 
-def test_what_reading_later_shows_in_part_counts_in_part(project: Path, sandbox: Sandbox, run: Run) -> None:
+def test_what_reading_later_shows_in_part_counts_in_part(impatient: Path, sandbox: Sandbox, run: Run) -> None:
     """One of two rows was found done when the call was resolved; somebody puts it back; a resume does not send it again."""
+    project = impatient
     write(project, TWO_LOOSER)
     plan = saved(project, run)
     fault(sandbox, kind="partial", method="POST", rows=1, variant="error")

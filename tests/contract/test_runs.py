@@ -141,7 +141,8 @@ def test_a_resume_refuses_what_moved_meanwhile(project: Path, sandbox: Sandbox, 
     assert len(posts(sandbox)) == 2
 
 
-def test_an_account_whose_call_is_unknown_is_in_quarantine_until_it_is_resolved(project: Path, sandbox: Sandbox, run: Run) -> None:
+def test_an_account_whose_call_is_unknown_is_in_quarantine_until_it_is_resolved(impatient: Path, sandbox: Sandbox, run: Run) -> None:
+    project = impatient
     write(project)
     plan = saved(project, run)
     fault(sandbox, kind="drop_after", method="POST")
