@@ -8,7 +8,7 @@ Two ways to run it, both with the ``main`` of the installed program:
 
 An order is a JSON object: ``at`` (the number of the point, 0 for none), ``action`` (``kill`` or ``stop``), ``label`` (only
 points of this name count), ``file_bytes`` (no file may grow beyond),
-``user`` (a numeric user to become), ``defect`` (see ``defects``). Every point that is passed is told as a line on descriptor ``tell``.
+``user`` (a numeric user to become), ``defect`` (see ``defects``), ``disk`` (see ``disk``). Every point that is passed is told as a line on descriptor ``tell``.
 """
 
 from __future__ import annotations
@@ -112,7 +112,15 @@ def run(arguments: Sequence[str], order: Mapping[str, Any], tell: int | None) ->
         plant(order["defect"])
     from amsctl.cli.main import main
 
-    return main(list(arguments))
+    if order.get("disk") is None:
+        return main(list(arguments))
+    from tests.chaos.disk import failing
+
+    with failing(**order["disk"]) as calls:
+        code = main(list(arguments))
+    assert tell is not None
+    os.write(tell, f"{calls()}\n".encode())
+    return code
 
 
 # --- the server ---

@@ -95,9 +95,9 @@ class Started:
 
 
 class Processes:
-    """Starts processes: forked from one that has imported everything, or ``cold``, as a person starts them."""
+    """Starts processes: forked from one that has imported everything, or ``cold``, as a person starts them. ``preload``: a library that goes first."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Path | None = None) -> None:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._server = subprocess.Popen(
@@ -106,6 +106,7 @@ class Processes:
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **({"LD_PRELOAD": str(preload)} if preload else {})},
         )
         theirs.close()
         self._lines = ours.makefile("rb")
@@ -179,9 +180,9 @@ def cold(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
+def processes(preload: Path | None = None) -> Iterator[Processes]:
     """A server of processes."""
-    server = Processes()
+    server = Processes(preload)
     try:
         yield server
     finally:
