@@ -18,6 +18,7 @@ from tests.chaos.processes import REPOSITORY, Ended, cold
 from tests.chaos.stage import Stage, eventually, side_by_side
 from tests.chaos.test_killed import LONG, judged
 from tests.chaos.worlds import WORLDS
+from tests.wants import missing
 
 NOBODY = 65534
 
@@ -71,7 +72,7 @@ def test_a_small_disk(stage: Stage) -> None:
     folder = stage.folder / ".amsctl"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no file system can be mounted here")
+        missing("mount", "no file system can be mounted here")
     try:
         ran = stage.run("apply", "plan.json")
         assert told(ran) is None
@@ -91,7 +92,7 @@ def test_a_small_disk(stage: Stage) -> None:
 def theirs(stage: Stage, mode: int) -> Iterator[None]:
     """The ledger's folder belongs to somebody else, who lets us do so much with it."""
     if os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+        missing("root", "only root can become somebody else")
     folder = stage.folder / ".amsctl"
     opened = [path for path in (stage.folder, *stage.folder.parents) if path != Path("/")]
     modes = {path: path.stat().st_mode for path in opened}
