@@ -23,7 +23,7 @@ import pytest
 
 from tests.wants import missing
 
-PASSWORD = "p@ss/w:rd %41 •"  # every character that an address has to escape
+PASSWORD = "Cn09 p@ss/w:rd %41 •"  # every character that an address has to escape
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@*/bin")
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.hostile.canaries import ENVIRON, HUNT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90.0
 
@@ -81,6 +83,8 @@ class Started:
             for stream in self.streams:
                 with suppress(OSError):
                     os.close(stream)
+        for text, name in zip(texts, ("output", "error"), strict=False):
+            HUNT.search(text, f"standard {name} of a process")
         return Ended(self.code, texts[0], texts[1], tuple(texts[2].splitlines()))
 
     def _read(self, stream: int, deadline: float) -> str:
@@ -137,7 +141,7 @@ class Processes:
     def start(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, **order: Any) -> Started:
         """A run in a folder. ``order``: see ``killed``."""
         pipes = [os.pipe() for _ in range(3)]
-        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **(environ or {})}
+        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **ENVIRON, **(environ or {})}
         message = {"folder": str(folder), "arguments": ["-C", str(folder), *arguments], "environ": surroundings, "order": order}
         with self._starting:
             socket.send_fds(self._control, [json.dumps(message).encode()], [write for _, write in pipes])
@@ -175,7 +179,7 @@ def cold(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
-        env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **(environ or {})},
+        env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **ENVIRON, **(environ or {})},
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.chaos.processes import REPOSITORY, Ended, cold
 from tests.chaos.stage import Stage, eventually, side_by_side
 from tests.chaos.test_killed import LONG, judged
 from tests.chaos.worlds import WORLDS
+from tests.hostile.canaries import CANARIES
 from tests.wants import missing
 
 NOBODY = 65534
@@ -262,12 +264,13 @@ def test_the_variable_of_the_ledger_s_address_is_missing(stage: Stage) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:5432"])
 def test_a_postgresql_that_cannot_be_reached(stage: Stage, address: str) -> None:
     """1, the server is named and the password is not, nothing is sent."""
-    stage.play(WORLDS["mixed"], ledger_url=f"postgresql://amsctl:hunter2@{address}/risk").planned()
+    password = quote(CANARIES["the ledger's password"], safe="")
+    stage.play(WORLDS["mixed"], ledger_url=f"postgresql://amsctl:{password}@{address}/risk").planned()
     ran = stage.run("apply", "plan.json")
     assert (ran.code, stage.posts) == (1, [])
     assert address.partition(":")[0] in ran.err
     assert "ledger" in ran.err
-    assert "hunter2" not in ran.err + ran.out
+    assert password not in ran.err + ran.out
     assert "Traceback" not in ran.err
 
 
