@@ -6,6 +6,8 @@ And the search for secrets in whatever any test of the suite prints or leaves be
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,20 @@ from hypothesis import HealthCheck, settings
 
 from amsctl.cli.console import Console
 from amsctl.config import Secret
-from tests.hostile.canaries import HUNT, Hunt
+from amsctl.sandbox.auth import Credential
+from tests.hostile.canaries import CANARIES, ENVIRON, HUNT, Hunt
 
 CAMPAIGN = int(os.environ.get("AMSCTL_CAMPAIGN", "1"))
+MANY_TESTS, MANY_TEXTS, MANY_FILES, MANY_SECRETS = 1000, 5_000, 1_000, 1_000
+"""What a worker that has run so many tests has searched at least, and how many canaries were configured as secrets."""
 
 settings.register_profile(
     "amsctl", max_examples=100 * CAMPAIGN, deadline=None, derandomize=CAMPAIGN == 1, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("amsctl")
+
+_ran = 0
+_searched: list[dict[str, int]] = []
 
 
 @pytest.fixture
@@ -31,14 +39,38 @@ def hunt() -> Hunt:
     return HUNT
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _overheard() -> Iterator[None]:
-    """Every secret that is configured is looked for, in everything that a console says."""
-    make, result, put = Secret.__init__, Console.result, Console._put
+def _hear_secrets(patch: pytest.MonkeyPatch) -> None:
+    """Every secret that is configured is looked for: amsctl's, the sandbox's, and the keys of certificates."""
+    make, admit = Secret.__init__, Credential.__init__
 
     def noted(self: Secret, text: str) -> None:
         make(self, text)
         HUNT.secret(text)
+
+    def admitted(self: Credential, *arguments: Any, **named: Any) -> None:
+        admit(self, *arguments, **named)
+        HUNT.secret(self.secret)
+
+    patch.setattr(Secret, "__init__", noted)
+    patch.setattr(Credential, "__init__", admitted)
+    if trustme := sys.modules.get("trustme"):
+        issue, write = trustme.LeafCert.__init__, trustme.Blob.write_to_path
+
+        def issued(self: Any, *arguments: Any, **named: Any) -> None:
+            issue(self, *arguments, **named)
+            HUNT.stand("a line of a TLS key", self.private_key_pem.bytes().decode().splitlines()[2])
+
+        def written(self: Any, path: str, *arguments: Any, **named: Any) -> None:
+            write(self, path, *arguments, **named)
+            HUNT.input(Path(path))
+
+        patch.setattr(trustme.LeafCert, "__init__", issued)
+        patch.setattr(trustme.Blob, "write_to_path", written)
+
+
+def _hear_outputs(patch: pytest.MonkeyPatch) -> None:
+    """Everything that a console says, that a process prints, and that a test takes from what was captured."""
+    result, put, communicate, read = Console.result, Console._put, subprocess.Popen.communicate, pytest.CaptureFixture.readouterr
 
     def result_heard(self: Console, text: str) -> None:
         HUNT.search(text, "standard output")
@@ -48,16 +80,81 @@ def _overheard() -> Iterator[None]:
         HUNT.search(text, "standard error")
         put(self, text)
 
+    def communicated(self: subprocess.Popen[Any], *arguments: Any, **named: Any) -> Any:
+        streams = communicate(self, *arguments, **named)
+        for stream, name in zip(streams, ("output", "error"), strict=True):
+            if stream:
+                HUNT.search(stream, f"standard {name} of a process")
+        return streams
+
+    def read_heard(self: pytest.CaptureFixture[Any]) -> Any:
+        captured = read(self)
+        for stream in captured:
+            HUNT.search(stream, "what was captured")
+        return captured
+
+    patch.setattr(Console, "result", result_heard)
+    patch.setattr(Console, "_put", put_heard)
+    patch.setattr(subprocess.Popen, "communicate", communicated)
+    patch.setattr(pytest.CaptureFixture, "readouterr", read_heard)
+
+
+def _note_inputs(patch: pytest.MonkeyPatch) -> None:
+    """What a test writes itself, with a secret in it, may stay in that file."""
+    write_text, write_bytes = Path.write_text, Path.write_bytes
+
+    def text_written(self: Path, data: str, *arguments: Any, **named: Any) -> int:
+        count = write_text(self, data, *arguments, **named)
+        _note(self, sys._getframe(1).f_globals)
+        return count
+
+    def bytes_written(self: Path, data: Any) -> int:
+        count = write_bytes(self, data)
+        _note(self, sys._getframe(1).f_globals)
+        return count
+
+    def _note(path: Path, caller: dict[str, Any]) -> None:
+        if not str(caller.get("__name__", "")).startswith("amsctl.") and path.is_file():
+            with path.open("rb") as written:
+                content = written.read(1 << 16)
+            if HUNT.holds(content):
+                HUNT.input(path, content)
+
+    patch.setattr(Path, "write_text", text_written)
+    patch.setattr(Path, "write_bytes", bytes_written)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _overheard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The ears of the whole session. At its end: much was searched, canaries were carried, and one that came out would have been found."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Secret, "__init__", noted)
-        patch.setattr(Console, "result", result_heard)
-        patch.setattr(Console, "_put", put_heard)
+        for name, text in ENVIRON.items():
+            patch.setenv(name, text)
+        _hear_secrets(patch)
+        _hear_outputs(patch)
+        _note_inputs(patch)
         yield
+        base = tmp_path_factory.getbasetemp()
+        HUNT.search_rest(base)
+        found = HUNT.taken()
+        assert not found, "secrets are left in the session's folders:\n" + "\n".join(found)
+        assert HUNT.bites(tmp_path_factory.mktemp("bites")) == []
+        if _ran >= MANY_TESTS:
+            canaries = HUNT.carried.total() - HUNT.carried[""]
+            assert (HUNT.texts >= MANY_TEXTS, HUNT.files >= MANY_FILES, canaries >= MANY_SECRETS) == (True,) * 3, _figures()
+
+
+def _figures() -> dict[str, int]:
+    """How much this process has searched."""
+    canaries = HUNT.carried.total() - HUNT.carried[""]
+    return {"tests": _ran, "texts": HUNT.texts, "files": HUNT.files, "bytes": HUNT.bytes, "canaries": canaries}
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    """After each test: nothing that it printed, logged or left behind may hold a secret of its environments."""
+    """After each test: nothing that it printed, logged or left behind may hold a secret."""
+    global _ran
+    _ran += 1
     for _, kind, text in item._report_sections:
         HUNT.search(text, f"captured {kind}")
     folder = getattr(item, "funcargs", {}).get("tmp_path")
@@ -69,3 +166,31 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     if found:
         pytest.fail("secrets came out:\n" + "\n".join(found), pytrace=False)
     return outcome
+
+
+# --- the figures of the session, of all workers together ---
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells its own; a session without workers keeps them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["hunt"] = _figures()
+    elif _ran:
+        _searched.append(_figures())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The figures of a worker that is done."""
+    _searched.extend(filter(None, [getattr(node, "workeroutput", {}).get("hunt")]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line, so that finding nothing has a measure."""
+    if _searched:
+        total = {name: sum(one[name] for one in _searched) for name in _searched[0]}
+        terminalreporter.write_line(
+            f"secrets: {len(CANARIES) + 1} canaries, configured {total['canaries']:,} times, looked for in 4 encodings and more in "
+            f"{total['texts']:,} outputs and {total['files']:,} files ({total['bytes'] / 1e6:,.0f} MB)"
+        )

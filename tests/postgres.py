@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests' own: Debian's, in a temporary folder, on a free port of the loopback, gone at the end of the session.
 
-Each worker of pytest-xdist starts its own. ``postgres`` skips where PostgreSQL is not installed.
+Each worker of pytest-xdist starts its own. ``postgres`` skips where PostgreSQL is not installed
+(see ``wants``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-PASSWORD = "p@ss/w:rd %41 •"  # every character that an address has to escape
+from tests.wants import missing
+
+PASSWORD = "Cn09 p@ss/w:rd %41 •"  # every character that an address has to escape
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@*/bin")
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -144,7 +147,7 @@ def postgres() -> Iterator[Server]:
     """A running server."""
     found = binaries()
     if found is None:
-        pytest.skip("PostgreSQL is not installed here (Debian: apt-get install postgresql)")
+        missing("postgresql", "PostgreSQL is not installed here (Debian: apt-get install postgresql)")
     server = Server(found)
     try:
         yield server

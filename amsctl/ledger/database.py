@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -312,6 +313,9 @@ def _secrets_of(url: URL, revealed: str) -> set[str]:
     return {form for one in plain if one for form in (one, quote(one, safe=""), quote(one), quote_plus(one))} | {revealed}
 
 
+_HINTS: Final = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EIO: "check the disk"}
+
+
 def make_file(path: str) -> None:
     """Make the ledger's file, empty and for its owner alone, with its folder; nothing happens when it is there. LedgerFailed when it cannot be."""
     folder = os.path.dirname(path)
@@ -328,7 +332,10 @@ def make_file(path: str) -> None:
         _keep_folder(folder)
     except OSError as problem:
         raise LedgerFailed(
-            "the ledger cannot be made", where=f"ledger {path}", found=problem.strerror, hint="check the owner and mode of its folder"
+            "the ledger cannot be made",
+            where=f"ledger {path}",
+            found=problem.strerror,
+            hint=_HINTS.get(problem.errno or 0, "check the owner and mode of its folder"),
         ) from None
 
 

@@ -8,7 +8,10 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from amsctl.config import Environment, Requests
+from amsctl.config import Auth, AuthType, Environment, Requests, Secret
+from tests.hostile.canaries import API_ID, CANARIES
+
+AUTH = Auth(type=AuthType.BASIC, client_id=API_ID, client_secret=Secret(CANARIES["the Basic password"]))
 
 
 class JumpingClock:
@@ -39,7 +42,8 @@ def run(coroutine: Awaitable[Any]) -> Any:
 
 
 def environment(url: str, **options: Any) -> Environment:
-    return Environment(name="test", url=url, **options)
+    """With a canary for its secret, in whatever way it logs on."""
+    return Environment(name="test", url=url, **{"auth": AUTH, **options})
 
 
 def requests(**options: Any) -> Requests:

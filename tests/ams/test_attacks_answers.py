@@ -12,9 +12,10 @@ from amsctl.config import Auth, AuthType, Secret
 from amsctl.errors import AmsMalformed, IncompleteRead
 from amsctl.model import Firm
 from tests.ams.doubles import JumpingClock, answer, environment, requests, run, wire
+from tests.hostile.canaries import CANARIES
 
 FIRM = Firm(name="GREENTEA", clearing_id="780")
-SECRET = "kX9-hidden/word"
+SECRET = CANARIES["the Basic password"]
 
 
 def asked(body: dict[str, Any] | list[dict[str, Any]], act: Any) -> Any:

@@ -22,8 +22,10 @@ from amsctl.ams.writer import open_writer
 from amsctl.config import Auth, AuthType, Environment, Secret
 from amsctl.errors import AmsctlError, AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
 from tests.ams.doubles import Heard, JumpingClock, answer, environment, requests, run, wire
+from tests.hostile.canaries import CANARIES as HELD
 
-ID, SECRET, TOKEN, COOKIE = "API_TEST", "s3cr3t/canary+ü?", "tok.canary-1_2~3", "canarycookie"
+ID, SECRET = "API_TEST", HELD["the client secret"] + "ü?"
+TOKEN, COOKIE = HELD["the bearer token"] + "~3", HELD["the session cookie"]
 FIRMS = json.dumps({"entitlements": [{"service": "ICC", "clearingFirms": [{"firmName": "F", "clearingId": "1"}]}]})
 
 

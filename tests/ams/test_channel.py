@@ -20,6 +20,7 @@ from amsctl.errors import AmsctlError, AmsError, AmsMalformed, AmsNoAnswer, AmsR
 from amsctl.wire.bodies import request_bytes
 from tests.ams.doubles import Heard, JumpingClock, answer, environment, requests, run, wire
 from tests.ams.test_body import MALFORMED
+from tests.hostile.canaries import CANARIES
 from tests.patience import Elapsed
 
 FIRMS = json.dumps({"entitlements": [{"service": "ICC", "clearingFirms": [{"firmName": "F", "clearingId": "1"}]}]})
@@ -322,7 +323,9 @@ def test_the_last_word_comes_after_pace_and_credential() -> None:
 
     async def scenario() -> None:
         token = httpx.Response(200, json={"access_token": "t", "token_type": "bearer", "expires_in": 1799})
-        auth = Auth(type=AuthType.OAUTH2, client_id="API_X", client_secret=Secret("x"), token_url="http://ams/token")
+        auth = Auth(
+            type=AuthType.OAUTH2, client_id="API_X", client_secret=Secret(CANARIES["the client secret"]), token_url="http://ams/token"
+        )
         script = Noting(token, OK)
         async with open_writer(environment("http://ams", auth=auth), requests(per_second=1.0), clock=Slow(), transport=script) as writer:
             await writer.post("/x", {}, {}, leaving=lambda: seen.append("leaving"))
@@ -355,7 +358,12 @@ def oauth(ams: Callable[[Heard], bytes | None], issuer: list[bytes | None]) -> A
             return issuer.pop(0) if len(issuer) > 1 else issuer[0]
 
         async with wire(issue) as tokens, wire(ams) as server:
-            auth = Auth(type=AuthType.OAUTH2, client_id="API_X", client_secret=Secret("x"), token_url=f"http://127.0.0.1:{tokens.port}/t")
+            auth = Auth(
+                type=AuthType.OAUTH2,
+                client_id="API_X",
+                client_secret=Secret(CANARIES["the client secret"]),
+                token_url=f"http://127.0.0.1:{tokens.port}/t",
+            )
             async with open_writer(environment(server.url, auth=auth), requests()) as writer:
                 try:
                     await writer.post("/status/clearing/F", {}, {})
@@ -400,7 +408,12 @@ def test_asking_for_a_token_is_tried_again() -> None:
     async def scenario() -> None:
         replies: list[bytes | None] = [None, answer("", status="503 Busy", headers="Retry-After: 1\r\n"), TOKEN]
         async with wire(lambda heard: replies.pop(0)) as tokens, wire(lambda heard: answer(FIRMS)) as server:
-            auth = Auth(type=AuthType.OAUTH2, client_id="API_X", client_secret=Secret("x"), token_url=f"http://127.0.0.1:{tokens.port}/t")
+            auth = Auth(
+                type=AuthType.OAUTH2,
+                client_id="API_X",
+                client_secret=Secret(CANARIES["the client secret"]),
+                token_url=f"http://127.0.0.1:{tokens.port}/t",
+            )
             clock = JumpingClock()
             async with open_reader(environment(server.url, auth=auth), requests(retries=2), clock=clock) as reader:
                 assert len(await reader.firms()) == 1

@@ -23,6 +23,7 @@ from amsctl.sandbox.pagefaults import PAGING
 from amsctl.sandbox.server import Sandbox, serve
 from amsctl.wire import bodies, paths
 from tests.ams.doubles import JumpingClock, environment, requests, run
+from tests.hostile.canaries import CANARIES
 
 FIRM = Firm(name="GREENTEA_API_CLEARING2", clearing_id="780")
 SPEC = "DV10121801A"
@@ -350,10 +351,12 @@ def test_an_unknown_outcome_is_told_and_not_sent_again(spec: Sandbox, kind: Any,
 @pytest.mark.parametrize("kind", ["basic", "oauth2", "session"])
 def test_every_way_to_prove_who_we_are_works_over_http(kind: Any) -> None:
     """Read and write; tokens and sessions that expire at once are renewed."""
-    credential = Credential(id="API_T", secret="s3cret")
+    credential = Credential(id="API_T", secret=CANARIES["the client secret"])
     auth = SandboxAuth(kind=kind, credentials=(credential,))
     with serve(spec_book(), auth=auth) as sandbox:
-        ours = Auth(type=AuthType(kind), client_id="API_T", client_secret=Secret("s3cret"), token_url=sandbox.token_url)
+        ours = Auth(
+            type=AuthType(kind), client_id="API_T", client_secret=Secret(CANARIES["the client secret"]), token_url=sandbox.token_url
+        )
         env = environment(sandbox.url, auth=ours)
         _, rows = write(sandbox, paths.execution_firm_status(FIRM.name, SPEC), bodies.execution_firm_body(ACCOUNT, {"3N1": True}), env=env)
         assert len(rows) == 3

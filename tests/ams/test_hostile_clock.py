@@ -16,6 +16,7 @@ from amsctl.ams.writer import open_writer
 from amsctl.config import Auth, AuthType, Secret
 from amsctl.errors import AmsRefused
 from tests.ams.doubles import answer, environment, requests, run, wire
+from tests.hostile.canaries import CANARIES
 
 DAY = 86_400.0
 START = 1_795_262_400.0
@@ -83,7 +84,7 @@ class Ams(httpx.AsyncBaseTransport):
 
 def offset(ams: Ams, clock: TwoClocks, *, calls: int = 1) -> float | None:
     async def within() -> float | None:
-        async with open_reader(environment("http://ams"), requests(), clock=clock, transport=ams) as reader:
+        async with open_reader(environment("http://ams", auth=Auth()), requests(), clock=clock, transport=ams) as reader:
             assert reader.clock_offset_seconds is None
             for _ in range(calls):
                 await reader._get("/myFirms/", {}, where="")
@@ -125,7 +126,7 @@ def test_a_jump_of_our_wall_clock_shows_at_once(jump: float) -> None:
     ams = Ams(clock)
 
     async def within() -> None:
-        async with open_reader(environment("http://ams"), requests(), clock=clock, transport=ams) as reader:
+        async with open_reader(environment("http://ams", auth=Auth()), requests(), clock=clock, transport=ams) as reader:
             await reader.firms()
             clock.jump(jump)
             assert reader.clock_offset_seconds == pytest.approx(-jump, abs=0.6)
@@ -186,7 +187,7 @@ def test_all_three_forms_of_an_http_date_are_read(text: str) -> None:
 def test_a_post_tells_the_time_too_and_the_token_server_does_not() -> None:
     """Only the environment's own answers count, also those that refuse."""
     clock = TwoClocks()
-    auth = Auth(type=AuthType.OAUTH2, client_id="API_T", client_secret=Secret("hidden"), token_url="http://ams/token")
+    auth = Auth(type=AuthType.OAUTH2, client_id="API_T", client_secret=Secret(CANARIES["the client secret"]), token_url="http://ams/token")
 
     async def within() -> None:
         ams = Ams(clock, ahead=77)
@@ -231,7 +232,9 @@ def test_a_jump_of_the_wall_clock_neither_ages_a_token_nor_keeps_it(jump: str, m
     try:
         clock = TwoClocks(DST_FALLS_BACK if jump == "DST" else START)
         ams = Ams(clock)
-        auth = Auth(type=AuthType.OAUTH2, client_id="API_T", client_secret=Secret("hidden"), token_url="http://ams/token")
+        auth = Auth(
+            type=AuthType.OAUTH2, client_id="API_T", client_secret=Secret(CANARIES["the client secret"]), token_url="http://ams/token"
+        )
 
         async def within() -> None:
             async with open_reader(environment("http://ams", auth=auth), requests(), clock=clock, transport=ams) as reader:

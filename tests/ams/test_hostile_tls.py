@@ -9,10 +9,11 @@ import pytest
 
 from amsctl.ams.client import open_reader
 from amsctl.ams.writer import open_writer
-from amsctl.config import AuthType, Tls
+from amsctl.config import Auth, AuthType, Tls
 from amsctl.errors import AmsNoAnswer, AmsUnreachable
 from tests.ams.doubles import environment, requests, run, wire
 from tests.ams.test_tls import Pki, _cases, _proxy, pki, served
+from tests.hostile.canaries import CANARIES
 from tests.hostile.stub import auth, post, sound
 
 __all__ = ["pki"]
@@ -42,7 +43,7 @@ def test_whoever_does_not_prove_itself_gets_no_credential(pki: Pki, case: str, p
                         await call()
             assert bad.heard == []
             assert good.heard == []
-            assert b"secret-of-the-stub" not in bytes(proxy.raw)
+            assert CANARIES["the client secret"].encode() not in bytes(proxy.raw)
 
     run(within())
 
@@ -86,7 +87,7 @@ def test_the_surroundings_of_the_process_take_no_part_in_a_handshake(pki: Pki, m
 
     async def within() -> None:
         async with wire(sound, tls=served(pki.ca.issue_cert("localhost"))) as server:
-            env = environment(f"https://localhost:{server.port}/rest/v2", tls=Tls(ca_file=pki.ca_file))
+            env = environment(f"https://localhost:{server.port}/rest/v2", auth=Auth(), tls=Tls(ca_file=pki.ca_file))
             async with open_reader(env, requests()) as reader:
                 assert len(await reader.firms()) == 1
             assert [heard.header("authorization") for heard in server.heard] == [None]

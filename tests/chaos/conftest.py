@@ -14,7 +14,7 @@ from tests.postgres import postgres
 
 __all__ = ["postgres", "processes", "stage", "stages"]
 
-STAGES = 4
+STAGES = 8
 """Cases that are played at once: most of the time of each is spent waiting for a call that may still land."""
 
 

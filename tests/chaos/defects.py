@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ def plant(name: str) -> None:
     {
         "no-intent": _no_intent,
         "late-intent": _late_intent,
+        "intent-taken-lightly": _intent_taken_lightly,
         "sent-twice": _sent_twice,
         "loosen-first": _loosen_first,
         "too-much": _too_much,
@@ -52,6 +54,20 @@ def _late_intent() -> None:
 
     LedgerRecorder.intended = later  # type: ignore[method-assign, assignment]
     Writer.post = posted  # type: ignore[method-assign, assignment]
+
+
+def _intent_taken_lightly() -> None:
+    """A ledger that fails keeps no call from leaving."""
+    from amsctl.errors import LedgerFailed
+    from amsctl.ledger.recorder import LedgerRecorder
+
+    intended = LedgerRecorder.intended
+
+    async def tried(*arguments: Any, **named: Any) -> None:
+        with suppress(LedgerFailed):
+            await intended(*arguments, **named)
+
+    LedgerRecorder.intended = tried  # type: ignore[method-assign]
 
 
 def _sent_twice() -> None:

@@ -8,7 +8,9 @@ Two ways to run it, both with the ``main`` of the installed program:
 
 An order is a JSON object: ``at`` (the number of the point, 0 for none), ``action`` (``kill`` or ``stop``), ``label`` (only
 points of this name count), ``file_bytes`` (no file may grow beyond),
-``user`` (a numeric user to become), ``defect`` (see ``defects``). Every point that is passed is told as a line on descriptor ``tell``.
+``user`` (a numeric user to become), ``defect`` (see ``defects``), ``disk`` (see ``disk``),
+``database_seconds`` (for how long one writer waits for another, where amsctl has 15 s, and PostgreSQL for one that does nothing, where it has 10 s).
+Every point that is passed is told as a line on descriptor ``tell``.
 """
 
 from __future__ import annotations
@@ -105,6 +107,8 @@ def run(arguments: Sequence[str], order: Mapping[str, Any], tell: int | None) ->
     if order.get("user") is not None:
         os.setgroups([])
         os.setuid(order["user"])
+    if order.get("database_seconds") is not None:
+        _shorten(order["database_seconds"])
     Points(order.get("at", 0), order.get("action", "kill"), tell, order.get("label")).install()
     if order.get("defect") is not None:
         from tests.chaos.defects import plant
@@ -112,7 +116,27 @@ def run(arguments: Sequence[str], order: Mapping[str, Any], tell: int | None) ->
         plant(order["defect"])
     from amsctl.cli.main import main
 
-    return main(list(arguments))
+    if order.get("disk") is None:
+        return main(list(arguments))
+    from tests.chaos.disk import failing
+
+    with failing(**order["disk"]) as calls:
+        code = main(list(arguments))
+    assert tell is not None
+    os.write(tell, f"{calls()}\n".encode())
+    return code
+
+
+def _shorten(seconds: float) -> None:
+    """The waits of databases; what happens at their end is what tests are about."""
+    from sqlalchemy import text
+
+    from amsctl.ledger import database
+
+    begin = str(database._POSTGRESQL_BEGIN)
+    assert "'10000'" in begin
+    database._BUSY_SECONDS = seconds  # type: ignore[misc, assignment]
+    database._POSTGRESQL_BEGIN = text(begin.replace("'10000'", f"'{int(seconds * 1000)}'"))  # type: ignore[misc]
 
 
 # --- the server ---

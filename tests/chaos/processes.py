@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.hostile.canaries import ENVIRON, HUNT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90.0
 
@@ -81,6 +83,8 @@ class Started:
             for stream in self.streams:
                 with suppress(OSError):
                     os.close(stream)
+        for text, name in zip(texts, ("output", "error"), strict=False):
+            HUNT.search(text, f"standard {name} of a process")
         return Ended(self.code, texts[0], texts[1], tuple(texts[2].splitlines()))
 
     def _read(self, stream: int, deadline: float) -> str:
@@ -95,9 +99,9 @@ class Started:
 
 
 class Processes:
-    """Starts processes: forked from one that has imported everything, or ``cold``, as a person starts them."""
+    """Starts processes: forked from one that has imported everything, or ``cold``, as a person starts them. ``preload``: a library that goes first."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Path | None = None) -> None:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._server = subprocess.Popen(
@@ -106,6 +110,7 @@ class Processes:
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **({"LD_PRELOAD": str(preload)} if preload else {})},
         )
         theirs.close()
         self._lines = ours.makefile("rb")
@@ -136,7 +141,7 @@ class Processes:
     def start(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, **order: Any) -> Started:
         """A run in a folder. ``order``: see ``killed``."""
         pipes = [os.pipe() for _ in range(3)]
-        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **(environ or {})}
+        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **ENVIRON, **(environ or {})}
         message = {"folder": str(folder), "arguments": ["-C", str(folder), *arguments], "environ": surroundings, "order": order}
         with self._starting:
             socket.send_fds(self._control, [json.dumps(message).encode()], [write for _, write in pipes])
@@ -174,14 +179,14 @@ def cold(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
-        env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **(environ or {})},
+        env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", **ENVIRON, **(environ or {})},
     )
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
+def processes(preload: Path | None = None) -> Iterator[Processes]:
     """A server of processes."""
-    server = Processes()
+    server = Processes(preload)
     try:
         yield server
     finally:

@@ -17,6 +17,7 @@ from amsctl.ams.clock import SystemClock
 from amsctl.config import Secret
 from amsctl.errors import LedgerFailed
 from amsctl.ledger.store import Ledger, open_ledger
+from amsctl.sandbox.auth import Auth, Credential
 from amsctl.sandbox.books import account_from_mapping, book_from_mapping
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.log import Entry
@@ -25,6 +26,7 @@ from tests.chaos.judge import Journal, judge
 from tests.chaos.processes import Ended, Processes, Started
 from tests.chaos.proxy import Proxy, proxied
 from tests.chaos.worlds import WORLDS, Account, Key, World, book, manifest
+from tests.hostile.canaries import API_ID, AUTH, ENVIRON, HUNT, SECRET_VARIABLE
 
 TIMEOUT_SECONDS, SETTLE_SECONDS = 1.0, 0.3
 LEASE_SECONDS = 2 * TIMEOUT_SECONDS + 1
@@ -37,7 +39,7 @@ spec:
   manifests: [accounts]
   defaultEnvironment: sandbox
   environments:
-    sandbox: {{url: "{url}", auth: {{type: none}}}}
+    sandbox: {{url: "{url}", auth: {auth}}}
   requests: {{{requests}}}
   ledger: {{url: "{ledger}", leaseSeconds: {lease}}}
 {more}"""
@@ -74,6 +76,7 @@ class Stage:
 
     def play(self, world: World, *, ledger_url: str = "sqlite:///.amsctl/ledger.db", **settings: Any) -> Stage:
         """Everything anew, as it is before the first plan."""
+        self.searched()
         self.world, self.ledger_url = world, ledger_url
         self.environ = {LEDGER_VARIABLE: ledger_url}
         self.more = settings.pop("more", "")
@@ -93,13 +96,19 @@ class Stage:
         self.forget()
         return self
 
+    def searched(self) -> None:
+        """Look for secrets in all that the world before has left behind, on the disk and in the addresses and bodies that the sandbox was sent."""
+        HUNT.search_files(self.folder)
+        for entry in self.sandbox.log:
+            HUNT.search(f"{entry.path}?{entry.query} {entry.body}", "a request")
+
     def write_project(self) -> None:
         """The project file, as it is to be now."""
         numbers = {"timeoutSeconds": TIMEOUT_SECONDS, "settleSeconds": SETTLE_SECONDS, "retries": 0, "perSecond": "unlimited"}
         requests = ", ".join(f"{name}: {number}" for name, number in {**numbers, **self.world.requests, **self.requests}.items())
         # A server's address holds a password, which belongs into no file.
         ledger = f"${{{LEDGER_VARIABLE}}}" if self.ledger_url.startswith("postgresql") else self.ledger_url
-        text = PROJECT.format(url=self.url, requests=requests, ledger=ledger, lease=self.lease_seconds, more=self.more)
+        text = PROJECT.format(url=self.url, auth=AUTH, requests=requests, ledger=ledger, lease=self.lease_seconds, more=self.more)
         (self.folder / "amsctl.yaml").write_text(text, encoding="utf-8")
 
     def forget(self) -> None:
@@ -270,8 +279,11 @@ def opened(folder: Path, processes: Processes) -> Iterator[Stage]:
     journal = Journal()
     held = book_from_mapping(book(WORLDS))
     held.listener = journal
-    with serve(held) as sandbox, proxied(urlsplit(sandbox.origin).port or 0) as proxy:
-        yield Stage(folder, sandbox, proxy, processes, journal)
+    credential = Credential(id=API_ID, secret=ENVIRON[SECRET_VARIABLE])
+    with serve(held, auth=Auth(kind="basic", credentials=(credential,))) as sandbox, proxied(urlsplit(sandbox.origin).port or 0) as proxy:
+        stage = Stage(folder, sandbox, proxy, processes, journal)
+        yield stage
+        stage.searched()
 
 
 def side_by_side(cases: list[Any], stages: list[Stage], play: Callable[[Stage, Any], str | None]) -> list[str]:

@@ -38,7 +38,7 @@ def instants(count: int, seed: int, *numbers: signal.Signals) -> list[Instant]:
 def hit(stage: Stage, case: Instant) -> Ended:
     stage.play(WORLDS[case.world]).planned()
     stage.slow(0.02)
-    started = stage.start("apply", "plan.json", "--format", "json")
+    started = stage.start("apply", "plan.json", "--format", "json", "--events", "events.jsonl")
     time.sleep(case.after_seconds)
     started.send(case.number)
     return started.wait()

@@ -129,7 +129,7 @@ def test_stopped_in_the_middle_of_a_transaction_of_sqlite(stage: Stage) -> None:
     sent = len(stage.posts)
     assert stage.run("resume").code == 7
     time.sleep(LEASE_SECONDS)
-    second = stage.run("resume")
+    second = stage.run("resume", database_seconds=1.5)
     assert second.code == 1
     assert "another program keeps it locked" in second.err
     assert len(stage.posts) == sent
@@ -144,7 +144,7 @@ def test_stopped_in_the_middle_of_a_transaction_of_postgresql(stage: Stage, post
     name = postgres.fresh()
     stage.play(WORLDS["mixed"], ledger_url=postgres.url(name)).planned()
     # The 4th commit is the first intent's: the tables, the lock, the start, an intent.
-    first = stage.start("apply", "plan.json", at=4, label="before commit", action="stop")
+    first = stage.start("apply", "plan.json", at=4, label="before commit", action="stop", database_seconds=2)
     assert first.stopped()
     time.sleep(LEASE_SECONDS)
     stage.finish("resume")

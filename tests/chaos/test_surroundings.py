@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.chaos.processes import REPOSITORY, Ended, cold
 from tests.chaos.stage import Stage, eventually, side_by_side
 from tests.chaos.test_killed import LONG, judged
 from tests.chaos.worlds import WORLDS
+from tests.hostile.canaries import CANARIES
+from tests.wants import missing
 
 NOBODY = 65534
 
@@ -71,7 +74,7 @@ def test_a_small_disk(stage: Stage) -> None:
     folder = stage.folder / ".amsctl"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], capture_output=True, check=False).returncode != 0:
-        pytest.skip("no file system can be mounted here")
+        missing("mount", "no file system can be mounted here")
     try:
         ran = stage.run("apply", "plan.json")
         assert told(ran) is None
@@ -91,7 +94,7 @@ def test_a_small_disk(stage: Stage) -> None:
 def theirs(stage: Stage, mode: int) -> Iterator[None]:
     """The ledger's folder belongs to somebody else, who lets us do so much with it."""
     if os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+        missing("root", "only root can become somebody else")
     folder = stage.folder / ".amsctl"
     opened = [path for path in (stage.folder, *stage.folder.parents) if path != Path("/")]
     modes = {path: path.stat().st_mode for path in opened}
@@ -261,12 +264,13 @@ def test_the_variable_of_the_ledger_s_address_is_missing(stage: Stage) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:5432"])
 def test_a_postgresql_that_cannot_be_reached(stage: Stage, address: str) -> None:
     """1, the server is named and the password is not, nothing is sent."""
-    stage.play(WORLDS["mixed"], ledger_url=f"postgresql://amsctl:hunter2@{address}/risk").planned()
+    password = quote(CANARIES["the ledger's password"], safe="")
+    stage.play(WORLDS["mixed"], ledger_url=f"postgresql://amsctl:{password}@{address}/risk").planned()
     ran = stage.run("apply", "plan.json")
     assert (ran.code, stage.posts) == (1, [])
     assert address.partition(":")[0] in ran.err
     assert "ledger" in ran.err
-    assert "hunter2" not in ran.err + ran.out
+    assert password not in ran.err + ran.out
     assert "Traceback" not in ran.err
 
 

@@ -13,6 +13,7 @@ from amsctl.cli.console import Console
 from amsctl.cli.main import main
 from amsctl.sandbox.books import spec_book
 from amsctl.sandbox.server import Sandbox, serve
+from tests.hostile.canaries import AUTH, ENVIRON, HUNT
 
 
 class Terminal(io.StringIO):
@@ -40,7 +41,9 @@ def run() -> Run:
     def run_one(*arguments: str, stdin: str = "", terminal: bool = False, environ: dict[str, str] | None = None) -> Ran:
         kind = Terminal if terminal else io.StringIO
         out, err = kind(), kind()
-        code = main(list(arguments), console=Console(stdout=out, stderr=err, stdin=kind(stdin), environ=environ or {}))
+        code = main(list(arguments), console=Console(stdout=out, stderr=err, stdin=kind(stdin), environ={**ENVIRON, **(environ or {})}))
+        for stream in (out, err):
+            HUNT.search(stream.getvalue(), "a stream")
         return Ran(code, out.getvalue(), err.getvalue())
 
     return run_one
@@ -58,7 +61,7 @@ def project(tmp_path: Path, sandbox: Sandbox) -> Iterator[Path]:
     """A limits repository against the stand-in, with one sound account."""
     sandbox.reset()
     (tmp_path / "accounts").mkdir()
-    (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=sandbox.url), encoding="utf-8")
+    (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=sandbox.url, auth=AUTH), encoding="utf-8")
     (tmp_path / "accounts" / "dv.yaml").write_text(ACCOUNT, encoding="utf-8")
     yield tmp_path
     sandbox.reset()
@@ -73,7 +76,7 @@ spec:
   environments:
     sandbox:
       url: {url}
-      auth: {{type: none}}
+      auth: {auth}
 """
 ACCOUNT = """\
 apiVersion: amsctl/v1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -26,6 +27,7 @@ from amsctl.sandbox.server import Sandbox
 from amsctl.views import ledger_text
 from tests.cli.conftest import ACCOUNT, Ran, Run
 from tests.cli.schemas import assert_valid
+from tests.hostile.canaries import CANARIES
 
 FIRM = "GREENTEA_API_CLEARING2"
 ACCOUNT_KEY = f"{FIRM}/DV10121801A"
@@ -473,10 +475,10 @@ def test_the_secret_of_the_ledgers_address_is_never_shown(shell: Shell) -> None:
     """A server that is not there: the error names the ledger without its password."""
     config = shell.project / "amsctl.yaml"
     config.write_text(config.read_text() + "  ledger: {url: 'postgresql://me:${LEDGER_PASSWORD}@127.0.0.1:1/none'}\n")
-    os.environ["LEDGER_PASSWORD"] = "s3cr3t-canary"
+    os.environ["LEDGER_PASSWORD"] = secret = quote(CANARIES["the ledger's password"], safe="")
     try:
         ran = shell("ledger", "head", code=1)
     finally:
         del os.environ["LEDGER_PASSWORD"]
-    assert "s3cr3t-canary" not in ran.out + ran.err
+    assert secret not in ran.out + ran.err
     assert "error: " in ran.err

@@ -28,6 +28,7 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import PROJECT, Run
 from tests.cli.schemas import assert_valid
+from tests.hostile.canaries import CANARIES
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRM = "GREENTEA_API_CLEARING2"
@@ -178,7 +179,7 @@ def test_the_sandbox_serves_until_a_signal(number: signal.Signals, code: int, ru
         "--accounts", "3", "--products", "2", "--seed", "1", "--oddity", "ef_key=efID", "--fault", fault, "--state", str(tmp_path / "s.db")
     )
     try:
-        (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=url))
+        (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=url, auth="{type: none}"))
         assert len(get(run, tmp_path, "suspensions")) == 15
         with urllib.request.urlopen(url.removesuffix("/rest/v2") + "/_sandbox/log") as answer:
             assert json.load(answer)["total"] > 3
@@ -191,21 +192,21 @@ def test_the_sandbox_serves_until_a_signal(number: signal.Signals, code: int, ru
 
 def test_the_sandbox_with_credentials(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OAuth2 with an own API ID and secret; the secret is shown nowhere."""
-    (tmp_path / "secret").write_text("s3cret-of-the-test\n")
+    (tmp_path / "secret").write_text(CANARIES["the client secret"] + "\n")
     child, url = started("--auth", "oauth2", "--api-id", "API_ME", "--secret-file", str(tmp_path / "secret"), "--principal", "ef")
     try:
         assert child.stderr is not None
         token = next(line for line in child.stderr if line.startswith("token endpoint: ")).split(": ")[1].strip()
         auth = f'{{type: oauth2, tokenUrl: "{token}", clientId: API_ME, clientSecret: "${{SECRET}}"}}'
-        (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=url).replace("{type: none}", auth))
-        monkeypatch.setenv("SECRET", "s3cret-of-the-test")
+        (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url=url, auth=auth))
+        monkeypatch.setenv("SECRET", CANARIES["the client secret"])
         assert get(run, tmp_path, "firms")[1]["clearing_id"] == "780"
         monkeypatch.setenv("SECRET", "wrong")
         assert run("-C", str(tmp_path), "get", "firms").code == 1
     finally:
         child.terminate()
         out, err = child.communicate(timeout=30)
-    assert "s3cret" not in out + err
+    assert CANARIES["the client secret"] not in out + err
 
 
 @pytest.mark.parametrize(

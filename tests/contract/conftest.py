@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import project as plain_project
 from tests.cli.conftest import run, sandbox
 
-__all__ = ["impatient", "plain_project", "project", "run", "sandbox"]
+__all__ = ["plain_project", "project", "run", "sandbox"]
 
 
 @pytest.fixture
@@ -18,11 +18,3 @@ def project(plain_project: Path) -> Path:
     config = plain_project / "amsctl.yaml"
     config.write_text(config.read_text() + "  requests: {perSecond: unlimited, settleSeconds: 0.2, retries: 0}\n", encoding="utf-8")
     return plain_project
-
-
-@pytest.fixture
-def impatient(project: Path) -> Path:
-    """The same, for calls that stay open: how long they are waited for follows from how long a call may take."""
-    config = project / "amsctl.yaml"
-    config.write_text(config.read_text().replace("retries: 0", "retries: 0, timeoutSeconds: 2"), encoding="utf-8")
-    return project

@@ -9,7 +9,7 @@ import pytest
 
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
-from tests.contract.test_plan_and_apply import fault, posts, saved, write
+from tests.contract.test_plan_and_apply import fault, posts, quick, saved, write
 from tests.contract.test_runs import amsctl, applied, log, outcomes, report_of
 
 DV = "DV10121801A"
@@ -135,10 +135,10 @@ def test_one_ams_has_one_lock_however_its_address_is_written(project: Path, sand
     assert {resolve_environment(loaded, f"e{number}", {}).url for number in range(4)} == {"https://ams.example/rest/v2"}
 
 
-def test_what_is_frozen_can_still_be_looked_into(impatient: Path, sandbox: Sandbox, run: Run) -> None:
+def test_what_is_frozen_can_still_be_looked_into(project: Path, sandbox: Sandbox, run: Run) -> None:
     """resolve writes nothing: in an emergency it is what tells whether the last call landed."""
-    project = impatient
     write(project, TWO_LOOSER)
+    quick(project)
     plan = saved(project, run)
     from tests.contract.test_signals import when
 

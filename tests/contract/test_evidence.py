@@ -12,7 +12,7 @@ from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.contract.test_attacks_on_runs import DV, TWO_LOOSER, half_done, long_of, put, taken_back
 from tests.contract.test_attacks_on_runs import project as project_of_single_rows
-from tests.contract.test_plan_and_apply import fault, posts, saved, write
+from tests.contract.test_plan_and_apply import fault, posts, quick, saved, write
 from tests.contract.test_runs import amsctl, applied, outcomes, report_of
 from tests.contract.test_signals import when
 
@@ -84,9 +84,9 @@ def test_a_resume_does_not_undo_a_rollback(project: Path, sandbox: Sandbox, run:
     assert (amsctl(run, project, "resume", first).code, long_of(sandbox, "350")) == (4, 123)
 
 
-def test_what_reading_later_shows_in_part_counts_in_part(impatient: Path, sandbox: Sandbox, run: Run) -> None:
+def test_what_reading_later_shows_in_part_counts_in_part(project: Path, sandbox: Sandbox, run: Run) -> None:
     """One of two rows was found done when the call was resolved; somebody puts it back; a resume does not send it again."""
-    project = impatient
+    quick(project)
     write(project, TWO_LOOSER)
     plan = saved(project, run)
     fault(sandbox, kind="partial", method="POST", rows=1, variant="error")

@@ -17,6 +17,7 @@ from amsctl.resources import schema
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
+from tests.hostile.canaries import AUTH, CANARIES
 
 LIMITS = "/accountLimitsUtilization/clearing/ICC/GREENTEA_API_CLEARING2/DV10121801A"
 ACCOUNT = """\
@@ -32,6 +33,12 @@ TWO_WAYS = "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short
 
 def write(project: Path, spec: str = TWO_WAYS, *, firm: str = "'780'", name: str = "dv.yaml") -> None:
     (project / "accounts" / name).write_text(ACCOUNT.format(spec=spec, firm=firm), encoding="utf-8")
+
+
+def quick(project: Path) -> None:
+    """A call may land for a short time only, and is not waited for longer."""
+    config = project / "amsctl.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("retries: 0", "retries: 0, timeoutSeconds: 3"), encoding="utf-8")
 
 
 def posts(sandbox: Sandbox) -> list[Mapping[str, object]]:
@@ -185,8 +192,8 @@ def test_a_plan_is_used_once(project: Path, sandbox: Sandbox, run: Run) -> None:
     [
         ("manifests: [accounts]", "manifests: [accounts]\n  unsetMeans: blocked"),
         ("manifests: [accounts]", "manifests: [accounts]\n  ownership: [ef]"),
-        ("auth: {type: none}", "auth: {type: basic, clientId: API_X, clientSecret: x}"),
-        ("auth: {type: none}", "auth: {type: none}\n      protected: true"),
+        (f"auth: {AUTH}", "auth: {type: basic, clientId: API_X, clientSecret: x}"),
+        (f"auth: {AUTH}", f"auth: {AUTH}\n      protected: true"),
         ("/rest/v2", "/rest/v3"),
         ("    sandbox:", "    other: {url: 'http://127.0.0.1:1/rest/v2', auth: {type: none}}\n    sandbox:"),
     ],
@@ -266,7 +273,7 @@ def test_auto_approve_and_selection(project: Path, sandbox: Sandbox, run: Run) -
 def test_a_protected_environment_wants_a_saved_plan(project: Path, sandbox: Sandbox, run: Run) -> None:
     write(project)
     config = project / "amsctl.yaml"
-    config.write_text(config.read_text().replace("auth: {type: none}", "auth: {type: none}\n      protected: true"))
+    config.write_text(config.read_text().replace(f"auth: {AUTH}", f"auth: {AUTH}\n      protected: true"))
     ran = run("-C", str(project), "apply", "--auto-approve")
     assert (ran.code, posts(sandbox)) == (8, [])
     assert run("-C", str(project), "apply", str(saved(project, run))).code == 0
@@ -406,11 +413,11 @@ def test_nothing_at_the_address_is_told_with_the_address(project: Path, run: Run
 
 def test_a_secret_in_the_project_file_is_warned_of_and_never_shown(project: Path, run: Run) -> None:
     write(project)
-    config = project / "amsctl.yaml"
-    config.write_text(config.read_text().replace("auth: {type: none}", "auth: {type: basic, clientId: API_X, clientSecret: hunter2}"))
+    config, secret = project / "amsctl.yaml", CANARIES["a secret written into the project file"]
+    config.write_text(config.read_text().replace(f"auth: {AUTH}", f"auth: {{type: basic, clientId: API_X, clientSecret: {secret}}}"))
     ran = run("-C", str(project), "plan")
     assert "clientSecret is written into the project file (amsctl.yaml:9:58)" in ran.err
-    assert "hunter2" not in ran.out + ran.err
+    assert secret not in ran.out + ran.err
     assert ran.err.count("written into") == 1
 
 

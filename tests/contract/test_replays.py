@@ -21,6 +21,7 @@ from tests.conftest import CAMPAIGN
 from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
 from tests.contract.test_runs import THREE_ROWS, amsctl, applied, outcomes
 from tests.contract.test_signals import when
+from tests.hostile.canaries import AUTH
 
 EDITS = 2000 * CAMPAIGN
 BEFORE = (324, 567, 9000, 2000)
@@ -101,7 +102,7 @@ def _renamed_environment(project: Path) -> tuple[str, ...]:
 
 
 def _other_principal(project: Path) -> tuple[str, ...]:
-    _change(project, "auth: {type: none}", "auth: {type: basic, clientId: API_OTHER, clientSecret: x}")
+    _change(project, f"auth: {AUTH}", "auth: {type: basic, clientId: API_OTHER, clientSecret: x}")
     return ()
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from amsctl.config import Auth
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Ran, Run
-from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
+from tests.contract.test_plan_and_apply import fault, legs, posts, quick, saved, write
 from tests.contract.test_signals import break_locks, has_begun, patient, when
+from tests.hostile.canaries import API_ID
 
 THREE_ROWS = (
     "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short: 500}}, "
@@ -56,7 +58,7 @@ def test_every_call_has_an_intent_before_it_and_an_outcome_after(project: Path, 
     started = records[1]["body"]
     assert started["plan_digest"] == json.loads(plan.read_text())["digest"]
     assert started["why"]["ticket"] == "RISK-77"
-    assert started["who"]["principal"] == "anonymous"
+    assert (started["who"]["principal"], Auth().principal) == (API_ID, "anonymous")
     assert started["consent"] == "saved plan plan.json"
     assert {record["run"] for record in records} == {report_of(ran)["run"]}
     assert amsctl(run, project, "ledger", "verify").code == 0
@@ -141,9 +143,9 @@ def test_a_resume_refuses_what_moved_meanwhile(project: Path, sandbox: Sandbox, 
     assert len(posts(sandbox)) == 2
 
 
-def test_an_account_whose_call_is_unknown_is_in_quarantine_until_it_is_resolved(impatient: Path, sandbox: Sandbox, run: Run) -> None:
-    project = impatient
+def test_an_account_whose_call_is_unknown_is_in_quarantine_until_it_is_resolved(project: Path, sandbox: Sandbox, run: Run) -> None:
     write(project)
+    quick(project)
     plan = saved(project, run)
     fault(sandbox, kind="drop_after", method="POST")
     fault(sandbox, kind="slow", method="POST", seconds=0.3)

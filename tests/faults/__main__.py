@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.faults.checker import judge
 from tests.faults.simulate import run_seed
+from tests.hostile.canaries import HUNT
 
 _CHUNK = 25
 _COUNTED = {
@@ -68,9 +69,11 @@ def play(seeds: list[int], bug: str | None = None, save: str | None = None) -> T
         tally.counts["runs"] += sum(event["kind"] == "ledger" and event["record"]["kind"] == "run-started" for event in events)
         tally.outcomes.update(step["outcome"] for event in events if event["kind"] == "report" for step in event["report"]["steps"])
         breaches = judge(events)
-        if breaches:
-            tally.failing[seed] = [str(breach) for breach in breaches]
-            tally.rules.update(breach.rule for breach in breaches)
+        HUNT.search(played.history.lines(), f"the history of seed {seed}: plans, calls, records, errors, reports")
+        told = HUNT.taken()
+        if breaches or told:
+            tally.failing[seed] = [*map(str, breaches), *(f"[secret] {one}" for one in told)]
+            tally.rules.update([*(breach.rule for breach in breaches), *("secret" for _ in told)])
             if save is not None:
                 Path(save).mkdir(parents=True, exist_ok=True)
                 Path(save, f"seed-{seed}.jsonl").write_text(played.history.lines(), encoding="utf-8")

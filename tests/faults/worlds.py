@@ -25,6 +25,7 @@ from amsctl.model import (
 )
 from tests.faults.server import NO_ROW, Account, Dialect, Legs
 from tests.faults.transport import BEYOND, GET_FAULTS, POST_FAULTS, Weather
+from tests.hostile.canaries import CANARIES
 
 FIRM, CLEARING_ID = "GREENTEA", "780"
 EXECUTION_FIRMS = ("027", "3N1", "OFF")
@@ -112,7 +113,9 @@ def world_of(rng: Random) -> World:
     )
     auth = Auth()
     if rng.random() < 0.35:
-        auth = Auth(type=AuthType.OAUTH2, client_id="API_SIM", client_secret=Secret("tea-time"), token_url="http://ams.sim/token")
+        auth = Auth(
+            type=AuthType.OAUTH2, client_id="API_SIM", client_secret=Secret(CANARIES["the client secret"]), token_url="http://ams.sim/token"
+        )
     weather = _weather(rng)
     if auth.type is AuthType.OAUTH2 and rng.random() < 0.5:
         weather.post["401"] = 0.15  # a token that ran out: the one case in which a call is sent twice

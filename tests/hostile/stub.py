@@ -11,6 +11,7 @@ from amsctl.ams.writer import Writer
 from amsctl.config import Auth, AuthType, Secret
 from amsctl.model import Firm
 from tests.ams.doubles import Heard, answer
+from tests.hostile.canaries import CANARIES
 
 FIRM: Final = Firm(name="GREENTEA", clearing_id="780")
 NUMBER: Final = "DV10121801A"
@@ -38,8 +39,14 @@ BODIES: Final[Mapping[str, Mapping[str, object]]] = {
     "/status/": {"clearingAccounts": [{"accountNumber": NUMBER, "status": "Successful"}]},
 }
 """A sound answer by the beginning of the path below the base path."""
-TOKEN: Final[Mapping[str, object]] = {"access_token": "bearer-of-the-stub-9", "token_type": "bearer", "expires_in": 1799}
-COOKIE: Final = "AMSSESSION=session-of-the-stub-8; Path=/; HttpOnly"
+TOKEN: Final[Mapping[str, object]] = {
+    "access_token": CANARIES["the bearer token"],
+    "token_type": "bearer",
+    "expires_in": 1799,
+    "refresh_token": CANARIES["the refresh token"],
+    "id_token": CANARIES["the ID token"],
+}
+COOKIE: Final = f"AMSSESSION={CANARIES['the session cookie']}; Path=/; HttpOnly"
 
 Act = Callable[[Reader], Awaitable[Any]]
 READS: Final[Mapping[str, Act]] = {
@@ -88,7 +95,7 @@ def sound(heard: Heard) -> bytes:
     return answer(json.dumps(body_for(heard)))
 
 
-def auth(kind: AuthType, token_url: str | None = None, *, secret: str = "secret-of-the-stub-7") -> Auth:
+def auth(kind: AuthType, token_url: str | None = None, *, secret: str = CANARIES["the client secret"]) -> Auth:
     """Credentials of a kind."""
     if kind is AuthType.NONE:
         return Auth()

@@ -37,6 +37,7 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox, serve
 from tests.ams.doubles import Heard, JumpingClock, Wire, answer, environment, requests, run, wire
 from tests.ams.test_body import MALFORMED
+from tests.hostile.canaries import AUTH, ENVIRON
 from tests.hostile.stub import BODIES, POSTS, READS, body_for, post
 from tests.patience import Elapsed
 
@@ -364,12 +365,12 @@ def plans(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         folder = tmp_path_factory.mktemp(kind)
         (folder / "amsctl.yaml").write_text(
             "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [a.yaml]\n  defaultEnvironment: s\n  environments:\n"
-            f"    s: {{url: '{sandbox.url}', auth: {{type: none}}}}\n"
+            f"    s: {{url: '{sandbox.url}', auth: {AUTH}}}\n"
         )
         (folder / "a.yaml").write_text(
             f"apiVersion: amsctl/v1\nkind: Account\nmetadata: {{clearingFirm: {FIRM}, accountNumber: {NUMBER}}}\nspec: {spec}\n"
         )
-        assert main(["-C", str(folder), "plan", "-o", str(folder / "plan.json")], console=Console(environ={})) == 0
+        assert main(["-C", str(folder), "plan", "-o", str(folder / "plan.json")], console=Console(environ=ENVIRON)) == 0
         found[kind] = read_plan(str(folder / "plan.json"))
         assert len(found[kind].steps) == 1
     return found

@@ -18,6 +18,7 @@ from amsctl.cli.console import Console
 from amsctl.cli.main import main
 from amsctl.sandbox.books import spec_book
 from amsctl.sandbox.server import Sandbox, serve
+from tests.hostile.canaries import AUTH, ENVIRON
 
 ERRORS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS", "EMFILE")}
 MOST_CALLS = 60
@@ -134,7 +135,7 @@ def project(tmp_path: Path, sandbox: Sandbox) -> Path:
     sandbox.reset()
     (tmp_path / "amsctl.yaml").write_text(
         "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [accounts]\n  defaultEnvironment: s\n"
-        f"  requests: {{perSecond: unlimited, settleSeconds: 0.05, retries: 0}}\n  environments:\n    s: {{url: '{sandbox.url}', auth: {{type: none}}}}\n"
+        f"  requests: {{perSecond: unlimited, settleSeconds: 0.05, retries: 0}}\n  environments:\n    s: {{url: '{sandbox.url}', auth: {AUTH}}}\n"
     )
     (tmp_path / "accounts").mkdir()
     (tmp_path / "accounts" / "dv.yaml").write_text(ACCOUNT)
@@ -143,7 +144,7 @@ def project(tmp_path: Path, sandbox: Sandbox) -> Path:
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
-    code = main(["-C", str(folder), *arguments], console=Console(stdout=out, stderr=err, stdin=io.StringIO(), environ={}))
+    code = main(["-C", str(folder), *arguments], console=Console(stdout=out, stderr=err, stdin=io.StringIO(), environ=ENVIRON))
     return code, out.getvalue(), err.getvalue()
 
 

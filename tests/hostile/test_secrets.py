@@ -34,23 +34,8 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.rendering import encode
 from amsctl.sandbox.server import Certificate, Sandbox, serve
 from tests.conftest import pytest_runtest_teardown
-from tests.hostile.canaries import Hunt, forms
+from tests.hostile.canaries import API_ID, CANARIES, ENVIRON, Hunt, encodings, forms, passwords
 
-API_ID = "API_CANARY"
-CANARIES = {
-    "the client secret": "Cn01/clientSecret+key%1",
-    "the Basic password": "Cn02/basicPassword+key%2",
-    "the session password": "Cn03/logonPassword+key%3",
-    "the bearer token": "Cn04-bearerToken.key_4",
-    "the refresh token": "Cn05-refreshToken.key_5",
-    "the ID token": "Cn06-idToken.key_6",
-    "the session cookie": "Cn07-sessionCookie.key_7",
-    "the proxy's password": "Cn08/proxyPassword+key%8",
-    "the ledger's password": "Cn09/ledgerPassword+key%9",
-    "a secret written into the project file": "Cn10/literalSecret+key%0",
-    "another secret of the environment": "Cn11/ciJobToken+key%1",
-}
-"""And the twelfth: a line of the TLS key, made for each run."""
 SECRETS: dict[Kind, str] = {
     "oauth2": CANARIES["the client secret"],
     "basic": CANARIES["the Basic password"],
@@ -160,19 +145,16 @@ def world(
 ) -> Iterator[World]:
     """The repository, with every canary in its surroundings and the search for them on."""
     kind: Kind = request.param
-    for name, text in CANARIES.items():
-        hunt.register(name, text)
     sandbox = sandboxes[kind]
     sandbox.reset()
     (tmp_path / "accounts").mkdir()
     (tmp_path / "accounts" / "dv.yaml").write_text(ACCOUNT)
     caplog.set_level(logging.DEBUG)
-    proxy, ledger = CANARIES["the proxy's password"], CANARIES["the ledger's password"]
     for name, value in {
+        **ENVIRON,
         "AMS_SECRET": SECRETS[kind],
-        "PROXY": f"http://robot:{quote(proxy, safe='')}@127.0.0.1:9",
-        "LEDGER": f"postgresql://robot:{quote(ledger, safe='')}@127.0.0.1:9/ledger?connect_timeout=1",
-        "CI_JOB_TOKEN": CANARIES["another secret of the environment"],
+        "PROXY": ENVIRON["AMS_PROXY"],
+        "LEDGER": ENVIRON["AMS_LEDGER"],
         "PGPASSWORD": CANARIES["the ledger's password"],
         "AMSCTL_TRACEBACK": "1",
     }.items():
@@ -452,14 +434,58 @@ def test_the_search_looks_into_files(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "ledger.db").write_bytes(b"\x00\xff" + b64encode(b"me:canary-canary") + b"\x00")
     (tmp_path / "input.yaml").write_text("canary-canary")
+    (tmp_path / "changed.yaml").write_bytes(b"canary-canary")
     hunt.register("it", "canary-canary")
     hunt.input(tmp_path / "input.yaml")
+    hunt.input(tmp_path / "changed.yaml", b"canary-canary")
     assert hunt.search_files(tmp_path) == 1
     (found,) = hunt.taken()
     assert "ledger.db" in found
+    (tmp_path / "changed.yaml").write_bytes(b"canary-canary, and more")
+    assert hunt.search_files(tmp_path) == 2
+    assert ["changed.yaml" in each for each in hunt.taken()] == [True, False]
     hunt.secret("sqlite:////somewhere/ledger.db")
     hunt.search("sqlite:////somewhere/ledger.db", "there")
     assert hunt.taken() == []
+
+
+def test_the_password_of_a_ledger_is_looked_for_by_itself() -> None:
+    """Not only in the address, and not only as it is written there; one that is no address may hold one, too."""
+    for address in (
+        "postgresql://me:a%2Fb%20secret@h/d",
+        "postgresql://me@h/d?password=a%2Fb%20secret",
+        "mysqlpostgresql://me:a%2Fb%20secret@h/d",
+        "postgresql://me:a%2Fb%20secret@[::1/x",
+    ):
+        assert "a/b secret" in passwords(address), address
+        hunt = Hunt()
+        hunt.secret(address)
+        for told in ("for user me: a/b secret", "a%2Fb%20secret", b64encode(b"me:a/b secret").decode()):
+            hunt.search(f"FATAL: {told}!", "there")
+            assert len(hunt.taken()) == 1, (address, told)
+
+
+def test_the_suite_searches_for_the_twelve_in_four_encodings(tmp_path: Path) -> None:
+    """What every worker asks itself at its end; and a search that has forgotten one of them is told."""
+    hunt = Hunt()
+    for name, text in list(CANARIES.items())[1:]:
+        hunt.stand(name, text)
+    missed = hunt.bites(tmp_path)
+    assert len(missed) == len(encodings("x")) * 2
+    assert all(each.startswith("the client secret, ") for each in missed)
+    hunt.stand("the client secret", CANARIES["the client secret"])
+    assert hunt.bites(tmp_path) == []
+    assert (hunt.texts, hunt.files) == (0, 0)
+
+
+def test_the_suite_hears_every_process(hunt: Hunt) -> None:
+    """What a process prints is searched by whoever waits for it, with what stands in its environment."""
+    program = "import os, sys; print(os.environ['AMS_SECRET']); print(os.environ['CI_JOB_TOKEN'], file=sys.stderr)"
+    subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert [each.split(":")[0] for each in hunt.taken()] == [
+        "the Basic password in standard output of a process",
+        "another secret of the environment in standard error of a process",
+    ]
 
 
 def test_the_suite_notices_what_a_console_says(hunt: Hunt) -> None:
@@ -483,7 +509,8 @@ def test_the_suite_fails_on_what_a_test_prints_or_leaves_behind(where: str, hunt
     hunt.register("it", "canary-canary")
     said = b64encode(b"someone:canary-canary").decode()
     if where == "a file":
-        (tmp_path / "report.json").write_text(f'{{"message": "{said}"}}')
+        with open(tmp_path / "report.json", "w") as left:  # not as tests write their inputs
+            left.write(f'{{"message": "{said}"}}')
     sections = [] if where == "a file" else [("call", where, f"Authorization: Basic {said}")]
     item = SimpleNamespace(_report_sections=sections, funcargs={"tmp_path": tmp_path})
     after = pytest_runtest_teardown(item)  # type: ignore[arg-type]

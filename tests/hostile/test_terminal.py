@@ -19,6 +19,7 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox, serve
 from amsctl.views.tables import csv_text, grouped_table_text, table_text, yaml_text
 from tests.conftest import CAMPAIGN
+from tests.hostile.canaries import AUTH, ENVIRON
 from tests.hostile.texts import SPITEFUL, offending, spiteful
 
 FIRM, NUMBER = "GREENTEA_API_CLEARING2", "DV10121801A"
@@ -94,7 +95,7 @@ def sandbox() -> Iterator[Sandbox]:
 def project(folder: Path, url: str) -> None:
     (folder / "amsctl.yaml").write_text(
         "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [a.yaml]\n  defaultEnvironment: s\n"
-        f"  requests: {{perSecond: unlimited, settleSeconds: 0.02, retries: 0}}\n  environments:\n    s: {{url: '{url}', auth: {{type: none}}}}\n"
+        f"  requests: {{perSecond: unlimited, settleSeconds: 0.02, retries: 0}}\n  environments:\n    s: {{url: '{url}', auth: {AUTH}}}\n"
     )
 
 
@@ -126,7 +127,7 @@ def manifest(folder: Path, text: str = "", *, at: str = "none") -> None:
 def ran(folder: Path, *arguments: str, stdin: str = "") -> int:
     """Run a command line and judge both of its streams, to the byte."""
     out, err = io.StringIO(), io.StringIO()
-    code = main(["-C", str(folder), *arguments], console=Console(stdout=out, stderr=err, stdin=io.StringIO(stdin), environ={}))
+    code = main(["-C", str(folder), *arguments], console=Console(stdout=out, stderr=err, stdin=io.StringIO(stdin), environ=ENVIRON))
     for stream in (out, err):
         text = stream.getvalue().replace("\r\n", "\n") if "csv" in arguments else stream.getvalue()
         assert offending(text) == [], (arguments, offending(text)[:5])

@@ -24,6 +24,7 @@ from amsctl.ams.writer import open_writer
 from amsctl.config import AuthType
 from amsctl.errors import AmsError, AmsMalformed, AmsUnreachable, ConfigError
 from tests.ams.doubles import Heard, answer, environment, requests, run, wire
+from tests.hostile.canaries import CANARIES
 from tests.hostile.outside import watched
 from tests.hostile.stub import POSTS, READS, TOKEN, auth, body_for, post, sound
 
@@ -359,13 +360,13 @@ def test_a_session_cookie_for_another_domain_stays_with_the_environment() -> Non
         async with ring() as state:
             for domain in ("evil.example", "127.0.0.1", "localhost", ".", f"127.0.0.1:{state.trap.port}"):
                 state.spoil = lambda heard, domain=domain: (  # type: ignore[misc]
-                    answer("{}", headers=f"Set-Cookie: s=session-of-the-stub-8; Domain={domain}; Path=/x; Secure\r\n")
+                    answer("{}", headers=f"Set-Cookie: s={CANARIES['the session cookie']}; Domain={domain}; Path=/x; Secure\r\n")
                     if heard.target.endswith("/logon")
                     else sound(heard)
                 )
                 async with open_reader(environment(state.url, auth=auth(AuthType.SESSION)), requests()) as reader:
                     await reader.firms()
-                assert state.heard[-1].header("cookie") == "s=session-of-the-stub-8"
+                assert state.heard[-1].header("cookie") == f"s={CANARIES['the session cookie']}"
 
     run(within())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -229,6 +230,18 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(path: Path, room: int) 
     with opened(path) as ledger:
         assert ledger.verify().attempts == int(count) > 2
         ledger.append([intent(step="later")])
+
+
+@pytest.mark.parametrize(("number", "hint"), [(errno.ENOSPC, "make room"), (errno.EIO, "check the disk"), (errno.EACCES, "owner and mode")])
+def test_what_to_do_when_the_file_cannot_be_made(path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str) -> None:
+    """A full disk has nothing to do with who owns the folder."""
+
+    def failing(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(LedgerFailed, match=f"the ledger cannot be made.*{os.strerror(number)}; .*{hint}"):
+        opened(path)
 
 
 def test_failures_of_the_disk_are_called_by_their_names() -> None:

@@ -431,7 +431,7 @@ def test_where_there_is_a_ledger(place: Place, clock: TestClock) -> None:
     assert exists(place.url)
 
 
-@pytest.mark.parametrize("text", ["mysql://x/y", "sqlite:relative", "postgresql://u:s3cret@h:notaport/x", ""])
+@pytest.mark.parametrize("text", ["mysql://x/y", "sqlite:relative", "postgresql://u:s3cret-of-the-ledger@h:notaport/x", ""])
 def test_an_address_that_names_no_ledger(text: str, clock: TestClock) -> None:
     """It is refused without being repeated: there may be a password in it."""
     with pytest.raises(LedgerFailed, match="the ledger's address cannot be used") as told:

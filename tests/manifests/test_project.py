@@ -11,6 +11,7 @@ from amsctl.diagnostics import Source
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests.project import load_project, resolve_environment, resolve_ledger
 from amsctl.model import Owner, Undeclared, UnsetMeans
+from tests.hostile.canaries import CANARIES
 
 HEAD = "apiVersion: amsctl/v1\nkind: Project\n"
 
@@ -70,9 +71,13 @@ def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
         max_body_bytes=2048,
         retries=0,
     )
-    chosen = resolve_environment(project, None, {"WHO": "me", "SECRET": "s3cret"})
+    chosen = resolve_environment(project, None, {"WHO": "me", "SECRET": CANARIES["the session password"]})
     assert (chosen.name, chosen.url, chosen.protected, chosen.proxy) == ("b", "https://x.example/rest/v2", True, "http://127.0.0.1:3128")
-    assert (chosen.auth.type, chosen.auth.client_id, chosen.auth.client_secret) == (AuthType.SESSION, "API_me", Secret("s3cret"))
+    assert (chosen.auth.type, chosen.auth.client_id, chosen.auth.client_secret) == (
+        AuthType.SESSION,
+        "API_me",
+        Secret(CANARIES["the session password"]),
+    )
     assert chosen.auth.logon_path == "/in"
     assert (chosen.tls.ca_file, chosen.tls.certificate_file) == (str(tmp_path.resolve() / "ca.pem"), "/c.pem")
     assert chosen.assumptions == Assumptions(unlimited_as=UnlimitedAs.NULL, first_offset=0, offset_counts=OffsetCounts.ROWS)

@@ -17,8 +17,8 @@ from amsctl.sandbox.server import Sandbox, serve
 from .conftest import ACCOUNT, LIMITS, body, row
 
 CREDENTIALS = (
-    Credential(id="API_BOTH", secret="pass:word", principal="both"),
-    Credential(id="API_EF", secret="ef-secret", principal="ef"),
+    Credential(id="API_BOTH", secret="pass:word-of-both", principal="both"),
+    Credential(id="API_EF", secret="ef-secret-of-one", principal="ef"),
 )
 UNAUTHORIZED = {"errorType": "401", "error": "Unauthorized"}
 GRANT = {"grant_type": "client_credentials"}
@@ -31,25 +31,25 @@ def guarded(kind: Kind, expires_in_seconds: float = 1799) -> Iterator[tuple[Sand
         yield sandbox, client
 
 
-def bearer(sandbox: Sandbox, client: httpx.Client, api_id: str = "API_BOTH", secret: str = "pass:word") -> dict[str, str]:
+def bearer(sandbox: Sandbox, client: httpx.Client, api_id: str = "API_BOTH", secret: str = "pass:word-of-both") -> dict[str, str]:
     answer = client.post(sandbox.token_url, data=GRANT, auth=(api_id, secret))
     assert answer.status_code == 200
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 def test_secrets_are_not_in_the_representation_of_a_credential() -> None:
-    assert "pass:word" not in repr(Auth(kind="basic", credentials=CREDENTIALS))
+    assert "pass:word-of-both" not in repr(Auth(kind="basic", credentials=CREDENTIALS))
 
 
 def test_basic_asks_on_every_call_and_ids_are_case_sensitive() -> None:
     with guarded("basic") as (sandbox, client):
-        for auth in (None, ("API_BOTH", "wrong"), ("api_both", "pass:word"), ("API_EF", "pass:word"), ("", "")):
+        for auth in (None, ("API_BOTH", "wrong"), ("api_both", "pass:word-of-both"), ("API_EF", "pass:word-of-both"), ("", "")):
             answer = client.get(LIMITS, auth=auth)
             assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
             assert answer.headers["www-authenticate"] == 'Basic realm="AMS"'
-        assert client.get(LIMITS, auth=("API_BOTH", "pass:word")).status_code == 200
+        assert client.get(LIMITS, auth=("API_BOTH", "pass:word-of-both")).status_code == 200
         assert [entry.authorization for entry in sandbox.log][-2:] == ["Basic", "Basic"]
-        assert "pass:word" not in repr(list(sandbox.log))
+        assert "pass:word-of-both" not in repr(list(sandbox.log))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_header_that_is_not_basic_is_refused(header: str) -> None:
 
 def test_a_token_is_issued_for_1799_seconds_and_opens_the_door() -> None:
     with guarded("oauth2") as (sandbox, client):
-        answer = client.post(sandbox.token_url, data=GRANT, auth=("API_BOTH", "pass:word"))
+        answer = client.post(sandbox.token_url, data=GRANT, auth=("API_BOTH", "pass:word-of-both"))
         assert (answer.json()["token_type"], answer.json()["expires_in"], answer.headers["cache-control"]) == ("bearer", 1799, "no-store")
         assert client.get(LIMITS, headers={"Authorization": f"Bearer {answer.json()['access_token']}"}).status_code == 200
         assert sandbox.gate.tokens_issued == 1
@@ -73,7 +73,7 @@ def test_a_token_is_issued_for_1799_seconds_and_opens_the_door() -> None:
 
 def test_the_token_endpoint_refuses_as_rfc_6749_says() -> None:
     with guarded("oauth2") as (sandbox, client):
-        url, good = sandbox.token_url, ("API_BOTH", "pass:word")
+        url, good = sandbox.token_url, ("API_BOTH", "pass:word-of-both")
         wrong = client.post(url, data=GRANT, auth=("API_BOTH", "wrong"))
         assert (wrong.status_code, wrong.json(), wrong.headers["www-authenticate"]) == (
             401,
@@ -102,7 +102,7 @@ def clocked(kind: Kind) -> tuple[Gate, list[float]]:
     return Gate(Auth(kind=kind, credentials=CREDENTIALS, expires_in_seconds=100), clock=lambda: now[0]), now
 
 
-def basic(secret: str = "pass:word") -> dict[str, str]:
+def basic(secret: str = "pass:word-of-both") -> dict[str, str]:
     encoded = base64.b64encode(f"API_BOTH:{secret}".encode()).decode()
     return {"authorization": f"Basic {encoded}", "content-type": "application/x-www-form-urlencoded"}
 
@@ -136,9 +136,9 @@ def test_a_session_expires_when_idle_and_is_prolonged_by_use() -> None:
 def test_a_session_is_opened_by_logon_carried_by_its_cookie_and_ended_by_logoff() -> None:
     with guarded("session") as (sandbox, client):
         assert client.get(LIMITS).status_code == 401
-        assert client.get(LIMITS, auth=("API_BOTH", "pass:word")).status_code == 401
+        assert client.get(LIMITS, auth=("API_BOTH", "pass:word-of-both")).status_code == 401
         assert client.post("/logon", auth=("API_BOTH", "wrong")).status_code == 401
-        logon = client.post("/logon", auth=("API_BOTH", "pass:word"))
+        logon = client.post("/logon", auth=("API_BOTH", "pass:word-of-both"))
         assert (logon.status_code, logon.json()) == (200, {"status": "Successful"})
         assert "HttpOnly" in logon.headers["set-cookie"]
         assert client.get(LIMITS).status_code == 200
@@ -155,22 +155,22 @@ def test_a_cookie_that_is_none_opens_nothing(cookie: str) -> None:
 
 def test_logon_and_token_endpoints_exist_only_where_they_belong() -> None:
     with guarded("basic") as (sandbox, client):
-        auth = ("API_BOTH", "pass:word")
+        auth = ("API_BOTH", "pass:word-of-both")
         assert client.post("/logon", auth=auth).status_code == 404
         assert client.post(sandbox.token_url, data=GRANT, auth=auth).status_code == 404
 
 
 def oauth_headers(sandbox: Sandbox, client: httpx.Client) -> dict[str, str]:
-    return bearer(sandbox, client, "API_EF", "ef-secret")
+    return bearer(sandbox, client, "API_EF", "ef-secret-of-one")
 
 
 def session_headers(sandbox: Sandbox, client: httpx.Client) -> dict[str, str]:
-    client.post("/logon", auth=("API_EF", "ef-secret")).raise_for_status()
+    client.post("/logon", auth=("API_EF", "ef-secret-of-one")).raise_for_status()
     return {}
 
 
 def basic_headers(sandbox: Sandbox, client: httpx.Client) -> dict[str, str]:
-    return {"Authorization": f"Basic {base64.b64encode(b'API_EF:ef-secret').decode()}"}
+    return {"Authorization": f"Basic {base64.b64encode(b'API_EF:ef-secret-of-one').decode()}"}
 
 
 @pytest.mark.parametrize(("kind", "headers"), [("basic", basic_headers), ("oauth2", oauth_headers), ("session", session_headers)])
