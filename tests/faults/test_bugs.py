@@ -19,7 +19,7 @@ CAUGHT_BY: dict[str, tuple[int, set[str]]] = {
     "intent-after-the-call": (1, {"intent"}),
     "one-intent-for-two-sendings": (7, {"intent"}),
     "skip-the-fsync": (23, {"durable"}),
-    "skip-the-fsync-of-an-intent": (0, {"durable"}),
+    "skip-the-fsync-of-an-intent": (53, {"durable"}),
     "repeat-a-post-blindly": (12, {"intent"}),
     "resend-without-reading": (7, {"resend"}),
     "resend-under-a-new-intent": (12, {"resend"}),
