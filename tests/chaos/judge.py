@@ -1,24 +1,147 @@
-"""Judges what happened: the sandbox's own journal of requests and states beside the ledger's records. Imports nothing that writes."""
+"""Judges what happened: the sandbox's own journal of requests and states beside what stands in the ledger's database, read here row by row.
+
+Imports nothing of amsctl, and knows nothing of it but its promises, its tables and how its records are hashed.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
-from amsctl.sandbox.log import Entry
-from amsctl.sandbox.state import Account as Held
-from tests.chaos.worlds import Account, Key, World
+from tests.chaos.worlds import Account, Key, Legs, World
 
 INFINITE = 1 << 62
 EPSILON_SECONDS = 0.002
 """Records are stamped with milliseconds, cut off."""
+GENESIS = "0" * 64
+SQLITE = "sqlite:///"
+
+
+# --- what is judged ---
+
+
+class Entry(Protocol):
+    """One request, as the sandbox logs it. Times are seconds of a monotonic clock; ``status`` is ``None`` where nothing was answered."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def started_seconds(self) -> float: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def finished_seconds(self) -> float | None: ...
+    @property
+    def faults(self) -> tuple[str, ...]: ...
+
+
+class Named(Protocol):
+    """A clearing firm."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Held(Protocol):
+    """An account in the sandbox's book."""
+
+    @property
+    def firm(self) -> Named: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def execution_firms(self) -> Mapping[str, bool]: ...
+    def items(self) -> Iterable[tuple[tuple[str, str], Legs]]: ...
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that is held, and by which process."""
+
+    id: str
+    run: str
+    holder: Mapping[str, Any]
+
+    @property
+    def alive(self) -> bool:
+        """Whether its holder still runs: the same process, not one that was given its number later (proc(5), the fields from the state on)."""
+        try:
+            with open(f"/proc/{self.holder['pid']}/stat", encoding="ascii", errors="replace") as told:
+                fields = told.read().rpartition(")")[2].split()
+        except OSError:
+            return False
+        return fields[0] not in "ZX" and fields[19] == self.holder["process_started"]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What stands in the ledger: its records in order, the head that it names, locks that are held, calls that are open (run, step)."""
+
+    records: Sequence[Mapping[str, Any]] = ()
+    head: tuple[int, str] = (0, GENESIS)
+    locks: Sequence[Lock] = ()
+    open: Sequence[tuple[str, str]] = ()
+
+
+_QUERIES = {
+    "records": "SELECT seq, at, kind, url, firm, account, run, body, previous, hash FROM ledger_records ORDER BY seq",
+    "head": "SELECT seq, hash FROM ledger_head",
+    "locks": "SELECT id, run, holder FROM ledger_locks WHERE held ORDER BY id",
+    "open": "SELECT run, step FROM ledger_attempts WHERE outcome IS NULL OR outcome = 'unknown' ORDER BY intent_seq",
+}
+_COLUMNS = ("seq", "at", "kind", "url", "firm", "account", "run", "body", "previous", "hash")
+
+
+def read_ledger(url: str) -> Recorded | None:
+    """What stands in the database at ``sqlite:////FILE`` or ``postgresql://…``; ``None`` when it has no tables yet."""
+    found = _read_sqlite(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else _read_postgresql(url)
+    if found is None:
+        return None
+    records = [{**dict(zip(_COLUMNS, row, strict=True)), "body": json.loads(row[7])} for row in found["records"]]
+    (head,) = found["head"]
+    locks = [Lock(row[0], row[1], json.loads(row[2])) for row in found["locks"]]
+    return Recorded(records, (head[0], head[1]), locks, [(row[0], row[1]) for row in found["open"]])
+
+
+def _read_sqlite(path: str) -> dict[str, list[Any]] | None:
+    if not os.path.exists(path):
+        return None
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as connection:
+        connection.execute("BEGIN")
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger_attempts'").fetchall():
+            return None
+        return {name: connection.execute(query).fetchall() for name, query in _QUERIES.items()}
+
+
+def _read_postgresql(url: str) -> dict[str, list[Any]] | None:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        if connection.execute("SELECT to_regclass('ledger_attempts')").fetchall() == [(None,)]:
+            return None
+        return {name: connection.execute(query).fetchall() for name, query in _QUERIES.items()}
 
 
 @dataclass(frozen=True)
@@ -140,17 +263,50 @@ def judge(
     world: World,
     log: Sequence[Entry],
     journal: Journal,
-    records: Sequence[Mapping[str, Any]],
+    ledger: Recorded | None,
     *,
     finished: bool = True,
     strict: bool = True,
 ) -> list[str]:
-    """Every breach of what is promised. ``finished``: the end must be as wished for. ``strict``: a POST without any effect is one too many."""
-    sent = posts(world, log, journal)
-    breaches = [*_safety(world, journal), *_intents(sent, records), *_order(world, sent, log, journal), *_twice(sent, log, strict=strict)]
+    """Every breach of what is promised. ``finished``: the end must be as wished for, nothing left open or held. ``strict``: a POST without any effect is
+    one too many.
+    """
+    ledger = ledger or Recorded()
+    records, sent = ledger.records, posts(world, log, journal)
+    breaches = [
+        *_chain(ledger),
+        *_safety(world, journal),
+        *_intents(sent, records),
+        *_order(world, sent, log, journal),
+        *_twice(sent, log, strict=strict),
+    ]
     if finished:
-        breaches += [*_lost(world, journal), *_truth(sent, records)]
+        breaches += [*_lost(world, journal), *_truth(sent, records), *_left(ledger)]
     return breaches
+
+
+def _chain(ledger: Recorded) -> Iterator[str]:
+    """Every record is what its hash says and follows the one before it; the head names the last one."""
+    last = (0, GENESIS)
+    for record in ledger.records:
+        if (record["seq"], record["previous"]) != (last[0] + 1, last[1]):
+            yield f"chain: record {record['seq']} does not follow record {last[0]}"
+        content = {name: value for name, value in record.items() if name != "hash"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if sha256(text.encode()).hexdigest() != record["hash"]:
+            yield f"chain: record {record['seq']} is not what its hash says"
+        last = (record["seq"], record["hash"])
+    if ledger.head != last:
+        yield f"chain: the head names record {ledger.head[0]}, the last is record {last[0]}"
+
+
+def _left(ledger: Recorded) -> Iterator[str]:
+    """Nothing is left behind. A lock whose process is gone keeps nobody out."""
+    for lock in ledger.locks:
+        if lock.alive:
+            yield f"lock: {lock.id} of run {lock.run} is left"
+    for run, step in ledger.open:
+        yield f"open: {step} of run {run}"
 
 
 def _safety(world: World, journal: Journal) -> Iterable[str]:
@@ -184,8 +340,6 @@ def _intents(sent: Sequence[Post], records: Sequence[Mapping[str, Any]]) -> Iter
 
 
 def _seconds(at: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(at).timestamp()
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,13 @@ from urllib.parse import urlsplit
 
 from amsctl.ams.clock import SystemClock
 from amsctl.config import Secret
-from amsctl.errors import LedgerFailed
-from amsctl.ledger.store import Ledger, open_ledger
+from amsctl.ledger.store import open_ledger
 from amsctl.sandbox.auth import Auth, Credential
 from amsctl.sandbox.books import account_from_mapping, book_from_mapping
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.log import Entry
 from amsctl.sandbox.server import Sandbox, serve
-from tests.chaos.judge import Journal, judge
+from tests.chaos.judge import SQLITE, Journal, Recorded, judge, read_ledger
 from tests.chaos.processes import Ended, Processes, Started
 from tests.chaos.proxy import Proxy, proxied
 from tests.chaos.worlds import WORLDS, Account, Key, World, book, manifest
@@ -154,45 +153,27 @@ class Stage:
     def ledger_path(self) -> Path:
         return self.folder / ".amsctl" / "ledger.db"
 
-    @contextmanager
-    def ledger(self) -> Iterator[Ledger]:
-        """The ledger, read by this program."""
+    @property
+    def _ledger_address(self) -> str:
         url = self.ledger_url
-        if url.startswith("sqlite:///"):
-            url = f"sqlite:///{self.folder / url.removeprefix('sqlite:///')}"
-        with open_ledger(Secret(url), clock=SystemClock(), create=False) as ledger:
-            yield ledger
+        return f"{SQLITE}{self.folder / url.removeprefix(SQLITE)}" if url.startswith(SQLITE) else url
 
-    def has_ledger(self) -> bool:
-        """Whether there is one, its tables made."""
-        try:
-            with self.ledger():
-                return True
-        except LedgerFailed as problem:
-            if "there is no ledger yet" in str(problem):
-                return False
-            raise
+    def recorded(self) -> Recorded | None:
+        """What stands in the ledger's database; ``None`` where there is none, or no tables in it."""
+        return read_ledger(self._ledger_address)
 
-    def records(self) -> list[dict[str, Any]]:
-        """What the ledger holds; nothing where there is none."""
-        if not self.has_ledger():
-            return []
-        with self.ledger() as ledger:
-            return [
-                {"at": record.at, "kind": record.kind.value, "run": record.run, "account": record.account, "body": dict(record.body)}
-                for record in ledger.records()
-            ]
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """The ledger's records; none where there is no ledger."""
+        return (self.recorded() or Recorded()).records
 
     def breaches(self, *, finished: bool = True, strict: bool = True, log: list[Entry] | None = None) -> list[str]:
         """Everything that is not as promised. ``finished``: all is done, so nothing may be left open or held."""
-        found = judge(self.world, self.log if log is None else log, self.journal, self.records(), finished=finished, strict=strict)
-        if self.has_ledger():
-            with self.ledger() as ledger:
+        recorded = self.recorded()
+        found = judge(self.world, self.log if log is None else log, self.journal, recorded, finished=finished, strict=strict)
+        if recorded is not None:
+            # The command's own word on its ledger, besides the judge's.
+            with open_ledger(Secret(self._ledger_address), clock=SystemClock(), create=False) as ledger:
                 ledger.verify()
-                if finished:
-                    # One whose process is gone keeps nobody out.
-                    found += [f"lock: {lock.id} of run {lock.run} is left" for lock in ledger.locks() if not lock.dead]
-                    found += [f"open: {attempt.step} of run {attempt.run}" for attempt in ledger.attempts(open_only=True)]
         return found
 
     # --- coming to an end ---
@@ -212,12 +193,10 @@ class Stage:
 
     def settle(self) -> None:
         """``resolve``, where something is open: an apply that finds nothing to change looks at nothing else."""
-        if self.has_ledger():
-            with self.ledger() as ledger:
-                opened = ledger.attempts(open_only=True)
-            if opened:
-                ran = self.run("resolve")
-                assert ran.code == 0, ran.err
+        recorded = self.recorded()
+        if recorded is not None and recorded.open:
+            ran = self.run("resolve")
+            assert ran.code == 0, ran.err
 
     def going_on(self) -> tuple[str, ...]:
         """``resume``, or the same plan once more when no run of it was recorded."""

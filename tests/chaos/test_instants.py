@@ -68,11 +68,9 @@ def test_sigint_and_sigterm(stages: list[Stage]) -> None:
             return ran.err
         if ran.out and (strange := set(ran.outcomes) - {"verified", "blocked"}):
             return f"it reports {strange}"
-        if stage.has_ledger():
-            with stage.ledger() as ledger:
-                left = [*ledger.locks(), *ledger.attempts(open_only=True)]
-            if left:
-                return f"it left {left}"
+        ledger = stage.recorded()
+        if ledger is not None and (left := [*ledger.locks, *ledger.open]):
+            return f"it left {left}"
         unanswered = [entry.number for entry in stage.posts if entry.finished_seconds is None]
         if unanswered:
             return f"calls were cut off: {unanswered}"

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.chaos.judge import judge
 from tests.chaos.stage import Stage
 from tests.chaos.worlds import WORLDS
 
@@ -35,3 +40,27 @@ def test_a_resume_that_does_not_look_is_seen(stage: Stage) -> None:
     stage.run("resume", defect="settled-blindly")
     found = stage.breaches()
     assert any(breach.startswith(("truth: ", "lost: ")) for breach in found), found
+
+
+def test_a_changed_ledger_is_seen(stage: Stage) -> None:
+    """A record that was changed, taken out or cut off is a breach by the judge's own reckoning."""
+    stage.play(WORLDS["mixed"]).planned()
+    assert stage.run("apply", "plan.json").code == 0
+    ledger = stage.recorded()
+    assert ledger is not None
+    assert judge(stage.world, stage.log, stage.journal, ledger) == []
+    first, second, *rest = ledger.records
+    for changed in ([{**first, "firm": "OTHER"}, second, *rest], [first, *rest], [first, second, *rest[:-1]]):
+        found = judge(stage.world, stage.log, stage.journal, replace(ledger, records=changed), finished=False)
+        assert any(breach.startswith("chain: ") for breach in found), found
+
+
+def test_the_judge_knows_nothing_of_amsctl() -> None:
+    """Nothing of the program is loaded with the judge, nor later by it: what it says cannot come from there."""
+    source = (Path(__file__).parent / "judge.py").read_text(encoding="utf-8")
+    imports = {line.split()[1].partition(".")[0] for line in source.splitlines() if line.lstrip().startswith(("import ", "from "))}
+    assert imports - set(sys.stdlib_module_names) == {"tests", "psycopg"}
+    program = "import sys, tests.chaos.judge; print(sorted(name for name in sys.modules if name.partition('.')[0] == 'amsctl'))"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

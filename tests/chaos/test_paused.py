@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +160,7 @@ def test_stopped_in_the_middle_of_a_transaction_of_postgresql(stage: Stage, post
 # --- two at once ---
 
 
-def interleaved(records: list[dict[str, Any]]) -> list[str]:
+def interleaved(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Intents of a run outside of the time in which it held the lock, in the ledger's own order."""
     holder: str | None = None
     found = []

@@ -28,6 +28,7 @@ _COUNTED = {
     "ledger": "ledger records",
     "crash": "crashes",
     "pause": "pauses",
+    "power": "power failures",
     "jump": "clock jumps",
 }
 
@@ -68,6 +69,8 @@ def play(seeds: list[int], bug: str | None = None, save: str | None = None) -> T
         tally.counts["edits by others"] += sum(event["kind"] == "effect" and event["by"] == "third" for event in events)
         tally.counts["runs"] += sum(event["kind"] == "ledger" and event["record"]["kind"] == "run-started" for event in events)
         tally.outcomes.update(step["outcome"] for event in events if event["kind"] == "report" for step in event["report"]["steps"])
+        tally.counts["seeds that wrote"] += any(event["kind"] == "post" for event in events)
+        tally.counts["seeds that got all wishes"] += events[-1] == {**events[-1], "kind": "converged", "steps": 0, "blocked": False}
         breaches = judge(events)
         HUNT.search(played.history.lines(), f"the history of seed {seed}: plans, calls, records, errors, reports")
         told = HUNT.taken()

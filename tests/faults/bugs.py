@@ -5,8 +5,8 @@ Each is what a tired colleague could write: a check left out, an order turned ro
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -19,9 +19,12 @@ from amsctl.applying.settlement import Settlement
 from amsctl.applying.state import after_call
 from amsctl.errors import AmsError
 from amsctl.ledger import recorder
-from amsctl.ledger.leases import Leases
-from amsctl.ledger.values import Lease
+from amsctl.ledger.database import Database
+from amsctl.ledger.locks import predecessor
+from amsctl.ledger.store import Ledger
+from amsctl.ledger.values import Kind
 from amsctl.model import Outcome, Phase
+from amsctl.planning import inverse
 from tests.faults.ledgers import RecordedLedger
 
 Bug = Callable[[], AbstractContextManager[object]]
@@ -156,6 +159,41 @@ def one_intent_for_two_sendings() -> Patches:
             await _intended(self, step, number, at, previous_status=previous_status)
 
     yield _to(recorder.LedgerRecorder, "intended", intended)
+
+
+_begin, _append = Database._begin, Ledger.append
+
+
+def _waits_for_the_disk(database: Database, waits: bool) -> None:
+    """What the next commits of a ledger in SQLite do: the level of ``PRAGMA synchronous`` can only be set between transactions."""
+    raw = database._engine.raw_connection()
+    raw.cursor().execute(f"PRAGMA synchronous = {'FULL' if waits else 'NORMAL'}")
+    raw.close()
+
+
+@bug
+def skip_the_fsync() -> Patches:
+    """SQLite is told that a commit need not wait for the disk, as so much advice on its speed has it."""
+
+    def begin(self: Any, options: Any) -> Any:
+        _waits_for_the_disk(self, False)
+        return _begin(self, options)
+
+    yield _to(Database, "_begin", begin)
+
+
+@bug
+def skip_the_fsync_of_an_intent() -> Patches:
+    """The intent of a call becomes durable with the outcome of it."""
+
+    def append(self: Any, drafts: Any, **named: Any) -> Any:
+        _waits_for_the_disk(self._database, all(draft.kind is not Kind.INTENT for draft in drafts))
+        try:
+            return _append(self, drafts, **named)
+        finally:
+            _waits_for_the_disk(self._database, True)
+
+    yield _to(Ledger, "append", append)
 
 
 # --- sending ---
@@ -380,6 +418,40 @@ def skip_the_stale_check_of_a_resume() -> Patches:
     yield _to(account, "check", _nothing_moved)
 
 
+# --- resuming, rolling back ---
+
+
+_earlier_of = runs.earlier_of
+
+
+@bug
+def forget_what_was_made() -> Patches:
+    """A resume looks at what was sent, and not at what was proven to be done."""
+
+    def forgetful(plan: Any, ledger: Any) -> Any:
+        found, earlier = _earlier_of(plan, ledger)
+        return found, replace(earlier, made=frozenset())
+
+    yield _to(runs, "earlier_of", forgetful)
+
+
+@bug
+def take_back_what_was_never_sent() -> Patches:
+    """A rollback takes every change of the plan for one that was made."""
+
+    def generous(plan: Any, ledger: Any) -> Any:
+        found, earlier = _earlier_of(plan, ledger)
+        return found, replace(earlier, took_effect=frozenset(step.id for step in plan.steps))
+
+    yield _to(runs, "earlier_of", generous)
+
+
+@bug
+def take_back_what_others_made_of_it() -> Patches:
+    """A rollback restores what was, whatever is there by now."""
+    yield _to(inverse, "_same", lambda found, value: True)
+
+
 # --- earlier runs, locks ---
 
 
@@ -427,16 +499,14 @@ def _without_lease(self: Any, name: str, work: Any) -> Any:
 
 @bug
 def ignore_the_lock() -> Patches:
-    """Nobody asks whether somebody else is writing."""
+    """The lock is taken and recorded, whoever has it, and nobody minds that it was taken away."""
 
-    @asynccontextmanager
-    async def locks(scopes: Any, run: str, u: Any, clock: Any) -> AsyncIterator[Leases]:
-        until = clock.monotonic() + 1e9
-        leases = [Lease(scope=scope, id="none", fence=1, run=run, seconds=1e9, until_monotonic=until) for scope in scopes]
-        yield Leases(leases, clock)
+    def contested(self: Any, connection: Any, row: Any, now: Any) -> Any:
+        return predecessor(row, "it was in the way"), None
 
-    yield _to(runs, "_locks", locks)
-    yield _to(RecordedLedger, "_committing", _without_lease)
+    yield _to(Ledger, "_refuse_early", lambda self, scope, holder: None)
+    yield _to(Ledger, "_contested", contested)
+    yield _to(Ledger, "_renewed", lambda self, connection, lease, before: replace(lease, until_monotonic=before + lease.seconds))
 
 
 @bug

@@ -9,9 +9,11 @@ What is held against a history, by rule:
   intent       a committed record of exactly this request stands before it, one for each sending
   resend       at most two sendings of a step in one run, with a whole read in between
   lock         nothing leaves while another holds the lock, or under an old fence
+  durable      no record that stood is gone, also when the power fails
   fresh        what is written was read just before, and was what the plan saw
   echo         legs that are not ours to change go back as they were read
-  lost         no value of somebody else is overwritten that was there when the account was last read
+  lost         no value of somebody else is overwritten that was there when the account was last read; what a run was proven to have made and
+               somebody has changed since is made again by no resume of it; a rollback takes back what its run has made, and nothing else
   told         a value of somebody else that was seen after our write is in the report
   settled      nothing lands after its step was given a definite outcome
   quarantine   nothing is written to an account while an earlier call to it is open or unknown
@@ -85,6 +87,7 @@ class Post:
     event: Event
     step: Step | None = None
     run: str = ""
+    plan: str = ""
     changes: list[Change] = field(default_factory=list)
     effects: list[Event] = field(default_factory=list)
     answer: Event | None = None
@@ -203,7 +206,14 @@ class Checker:
         self.outcomes: dict[tuple[str, str], str] = {}
         self.holder: dict[str, tuple[int, int] | None] = {}
         self.fences: dict[str, int] = {}
+        self.announced: set[tuple[str, Key]] = set()
+        """(plan, key) of every change that an intent names."""
+        self.made: dict[tuple[str, Key], str] = {}
+        """(plan, key) → the run whose call was proven, by a record after a read, to have made the change."""
+        self.not_made: set[tuple[str, Key]] = set()
+        """Likewise, of those that were proven not to have been made by any call so far."""
         self.head = (0, GENESIS)
+        self.records: list[Event] = []
 
     def breach(self, rule: str, event: Event, what: str) -> None:
         self.breaches.append(Breach(rule, event["n"], what))
@@ -230,14 +240,41 @@ class Checker:
         if event.get("p") is not None:
             actor = self.actors[event["p"]]
             actor.plan = known
-            if actor.event["verb"] == "apply":
+            if actor.event["verb"] in ("apply", "rollback"):
                 self._check_seen(event, actor, list(changes.values()))
+            if event["undoes"] is not None:
+                self._check_way_back(event, list(changes.values()), self.plans[event["undoes"]])
 
     def _check_seen(self, event: Event, actor: Actor, changes: list[Change]) -> None:
         """A plan is made of what the server held while it was made: a read that fell short must not look like a deletion."""
         for change in changes:
             if not self.values.held(change.key, change.before, actor.event["n"], event["n"]):
                 self.breach("plan", event, f"the plan saw {change.before} where {_words(change.key)} is {self.values.now.get(change.key)}")
+
+    def _check_way_back(self, event: Event, changes: list[Change], plan: Plan) -> None:
+        """What a rollback takes back was made by a call of its plan, as far as anybody can tell, and still is as that made it."""
+        planned = {change.key: change for step in plan.steps.values() for change in step.changes}
+        for back in changes:
+            there, name = planned.get(back.key), (plan.digest, back.key)
+            if back.before is None and back.after is None:
+                continue  # how a leg without a number is called changes with its row
+            if there is None or (back.before, back.after) != (there.after, there.before):
+                self.breach(
+                    "lost", event, f"the way back makes {_words(back.key)} {back.after} of {back.before}, which is not what the run did"
+                )
+            elif name not in self.announced:
+                self.breach("lost", event, f"the way back takes back {_words(back.key)}, which no run of the plan has sent")
+            elif name in self.not_made and not self._ours(back.key, plan):
+                self.breach(
+                    "lost",
+                    event,
+                    f"the way back takes back {_words(back.key)}, which somebody else made {back.before}: no run of the plan did",
+                )
+
+    def _ours(self, key: Key, plan: Plan) -> bool:
+        """Whether a value was last written by a call of a plan."""
+        post = self.posts.get(self.values.author(key)[1])
+        return post is not None and post.plan == plan.digest
 
     def on_error(self, event: Event) -> None:
         if event["defect"]:
@@ -300,6 +337,8 @@ class Checker:
             self.breach("plan", event, f"step {step_id} is in no plan of this process")
             return
         self._check_resend(post, actor)
+        assert actor.plan is not None
+        post.plan = actor.plan.digest
         self.by_step[post.run, step_id].append(post)
         self.steps_of_runs[post.run, step_id] = post.step
         self._check_plan(post, intent)
@@ -363,6 +402,10 @@ class Checker:
         carried = {change.key: change for change in post.changes}
         for key, change in carried.items():
             seen = self._seen(actor, key)
+            run = self.made.get((post.plan, key))
+            if run is not None and seen != change.after:
+                self.breach("lost", event, f"{_words(key)}, made {change.after} by run {run} and changed to {seen} since, is made so again")
+            self.not_made.discard((post.plan, key))
             if seen != change.before:
                 self.breach("fresh", event, f"{_words(key)} was last read as {seen}, the plan saw {change.before}")
         if "limits" not in event["body"]:
@@ -372,7 +415,7 @@ class Checker:
         since = max((earlier.answer["n"] if earlier.answer else earlier.event["n"] for earlier in before), default=-1)
         if whole is None or whole[0]["n"] < since:
             self.breach("fresh", event, f"the rows of {number} were not read since its last write")
-        elif event["t"] - whole[1]["t"] > self.setup["fresh_seconds"] + self._paused(actor, whole[1]["n"]):
+        elif event["t"] - whole[1]["t"] > self.setup["fresh_seconds"] + self._paused(actor, whole[1]["t"]):
             self.breach("fresh", event, f"the rows of {number} were read {event['t'] - whole[1]['t']:.1f} s before they are written")
         if event["target"].endswith("delete=true"):
             return
@@ -387,8 +430,10 @@ class Checker:
         found = actor.seen.get(key)
         return None if found is None else found[0]
 
-    def _paused(self, actor: Actor, since: int) -> float:
-        return float(sum(event["seconds"] for event in self.events if event["kind"] == "pause" and event["p"] == actor.event["p"]))
+    def _paused(self, actor: Actor, since: float) -> float:
+        """For how long the process was stopped after a moment, at most."""
+        pauses = [event for event in self.events if event["kind"] == "pause" and event["p"] == actor.event["p"]]
+        return float(sum(event["seconds"] for event in pauses if event["t"] + event["seconds"] > since))
 
     def _check_order(self, post: Post, actor: Actor) -> None:
         step, plan = post.step, actor.plan
@@ -509,8 +554,12 @@ class Checker:
                         actor.plan = self.plans.get(body["plan_digest"])
             case "intent":
                 if actor is not None:
+                    # A step that is announced anew did not leave under its last intent: no later sending may use that.
+                    actor.intents = [one for one in actor.intents if (one["run"], one["body"]["step"]) != (run, body["step"])]
                     actor.intents.append(record)
                 self.open[run, body["step"]] = (record["account"], "open")
+                if actor is not None and actor.plan is not None:
+                    self.announced |= {(actor.plan.digest, _change(change).key) for change in body["changes"]}
                 if body["fence"] != self.fences.get(record["firm"]):
                     self.breach(
                         "lock",
@@ -519,9 +568,11 @@ class Checker:
                     )
             case "outcome":
                 self._outcome(event, record, body["outcome"])
+                self._note_made(event, record)
                 self.outcomes[run, body["step"]] = body["outcome"]
             case "resolved":
                 self._outcome(event, record, body["outcome"])
+                self._note_made(event, record)
                 self._check_resolved(event, record)
             case "lock-taken":
                 if body["fence"] <= self.fences.get(record["firm"], 0):
@@ -540,6 +591,23 @@ class Checker:
         self.open.pop(key, None)
         if outcome in DEFINITE:
             self.definite.setdefault(key, (event["n"], outcome))
+
+    def _note_made(self, event: Event, record: Event) -> None:
+        """Which values are proven to be made, or not to be: by an outcome that was recorded after a look at them."""
+        posts, actor = self.by_step.get((record["run"], record["body"]["step"]), []), self.actors.get(event["p"])
+        if not posts or actor is None or record["body"]["outcome"] not in DEFINITE:
+            return
+        for change in {change.key: change for post in posts for change in post.changes}.values():
+            read = actor.parts.get(change.key[:2])
+            if read is None or read["left"] < posts[-1].event["t"]:
+                continue
+            name = (posts[-1].plan, change.key)
+            if self._seen(actor, change.key) != change.after:
+                if name not in self.made:
+                    self.not_made.add(name)
+            elif record["body"]["outcome"] != "failed":
+                self.made[name] = record["run"]
+                self.not_made.discard(name)
 
     def _check_resolved(self, event: Event, record: Event) -> None:
         key = (record["run"], record["body"]["step"])
@@ -560,6 +628,23 @@ class Checker:
         if hashlib.sha256(content).hexdigest() != record["hash"]:
             self.breach("chain", event, f"record {record['seq']} is not what its hash says")
         self.head = (record["seq"], record["hash"])
+        self.records.append(record)
+
+    def on_power(self, event: Event) -> None:
+        """Whatever was committed was acted upon: a lock without its record, an outcome without one, and above all a call without its intent."""
+        kept = event["kept"]
+        if kept is None or kept == self.head[0]:
+            return
+        gone = [record for record in self.records if record["seq"] > kept]
+        for record in gone:
+            sent = record["kind"] == "intent" and any(
+                post.run == record["run"] and post.step is not None and post.step.id == record["body"]["step"]
+                for post in self.posts.values()
+            )
+            what = f"record {record['seq']}, {record['kind']} of run {record['run']}, is gone after the power failed"
+            self.breach("durable", event, what + (", and its call had left" if sent else ""))
+        self.records = [record for record in self.records if record["seq"] <= kept]
+        self.head = (kept, self.records[-1]["hash"] if self.records else GENESIS)
 
     # --- reports ---
 
@@ -661,6 +746,8 @@ class Checker:
             self.breach("end", last, "it never came to rest")
             return
         final = ended[-1]
+        if self.open:
+            self.breach("end", final, f"{len(self.open)} calls are still open or unknown")
         if final["blocked"]:
             return
         if final["steps"]:
@@ -669,8 +756,6 @@ class Checker:
             found = self.values.now.get((account, *what))
             if found != wish:
                 self.breach("end", final, f"{_words((account, *what))} is {found}, wished for is {wish}")
-        if self.open:
-            self.breach("end", final, f"{len(self.open)} calls are still open or unknown")
 
     def _check_failed(self, run: str, step_id: str, n: int) -> None:
         """A step that failed left nothing behind, unless somebody else put it back."""

@@ -2,7 +2,8 @@
 
 Times (``t``) are virtual seconds, ``n`` numbers the events. Kinds: ``setup``, ``process``, ``plan``, ``post`` (a POST left), ``get`` (a GET left),
 ``read`` (its answer was delivered, ``served`` when), ``effect`` (the server took a delivery, or somebody else edited), ``answer`` (of a POST, delivered
-or lost), ``ledger`` (a record was committed), ``report``, ``error``, ``crash``, ``pause``, ``jump``, ``calm`` (faults end here), ``converged``.
+or lost), ``ledger`` (a record was committed), ``report``, ``error``, ``crash``, ``power`` (a machine lost it and with it all its processes; ``kept`` is
+the last record that the disk held, where the ledger is on it), ``pause``, ``jump``, ``calm`` (faults end here), ``converged``.
 """
 
 from __future__ import annotations

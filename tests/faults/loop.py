@@ -68,11 +68,19 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 @dataclass
 class Machine:
-    """A computer: its processes share its clocks. ``boot`` is what its monotonic clock is ahead of the loop's, ``skew`` what its wall clock is off."""
+    """A computer: its processes share its clocks. ``boot`` is what its monotonic clock is ahead of the loop's, ``skew`` what its wall clock is off,
+    ``starts`` how often it was started.
+    """
 
     name: str
     boot: float = 0.0
     skew: float = 0.0
+    starts: int = 1
+
+    def start_again(self, now: float) -> None:
+        """The power was away: the monotonic clock begins anew, the wall clock went on."""
+        self.starts += 1
+        self.boot = 5.0 - now
 
 
 class SimClock:

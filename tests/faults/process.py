@@ -44,6 +44,8 @@ class Process:
         self._crash_points = 0
         self.task: asyncio.Task[object] | None = None
         self.on_crash: list[Callable[[Process], None]] = []
+        self.falls: Callable[[str], None] = self.crash
+        """What happens at the point of its crash: it dies alone, or with its whole machine."""
         self.ended = False
         self._paused_until = 0.0
 
@@ -62,7 +64,7 @@ class Process:
         if self.crash_on in (None, name):
             self._crash_points += 1
             if self._crash_points == self.crash_at:
-                self.crash(name)
+                self.falls(name)
                 raise Crashed
 
     def crash(self, name: str) -> None:

@@ -1,7 +1,8 @@
 """A seed, played: the real planner, executor, ledger and client over a simulated network and clock, with everything that can go wrong.
 
-One person (and often a second one, on this machine or another) plans and applies until it is done or patience ends; runs crash, are stopped, are resumed
-or begun anew; somebody else edits meanwhile. Then the faults end, and everything must come to rest. The same seed gives the same history, byte for byte.
+One person (and often a second one, on this machine or another) plans and applies until it is done or patience ends; runs crash, are stopped, are
+resumed, taken back or begun anew; somebody else edits meanwhile. Then the faults end, and everything must come to rest. The same seed gives the same
+history, byte for byte.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from amsctl import runs
-from amsctl.ams.client import open_reader
+from amsctl.ams.client import Reader, open_reader
 from amsctl.applying.means import Stop
 from amsctl.applying.report import Report, encode_report
 from amsctl.errors import AmsctlError, ExitCode
-from amsctl.flow import Wish, check_age, make_plan
+from amsctl.flow import Wish, check_age, make_plan, manifests_hash
 from amsctl.ledger.recorder import Cause
-from amsctl.ledger.values import Scope
+from amsctl.ledger.values import Run, Scope
 from amsctl.planning.codec import text_of
 from amsctl.planning.plan import Plan
 from tests.faults import loop as virtual
@@ -31,13 +34,16 @@ from tests.faults.ledgers import Books, RecordedLedger
 from tests.faults.loop import Machine
 from tests.faults.process import CURRENT, Crashed, Process
 from tests.faults.server import BASE, Server
-from tests.faults.transport import Network, SimTransport, random_edit
+from tests.faults.transport import Network, SimTransport, random_edit, revert
 from tests.faults.worlds import CLEARING_ID, FIRM, PRODUCTS, URL, Wishes, World, world_of
 
+T = TypeVar("T")
 FRESH_SECONDS = 10.0
 """How old what was read of an account may be when its rows are written; a disk that takes its time comes on top."""
 SLOW_DISK_SECONDS = (0.05, 1.0, 8.0)
 MOST_ROUNDS = 6
+VERBS = ("resume", "resume", "apply", "apply", "resolve", "saved", "rollback")
+"""What a person tries next; what the world is made for (``World.next``), as often as all of these."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +63,33 @@ def run_seed(seed: int, *, bug: str | None = None) -> Played:
 
 async def _play(seed: int) -> Played:
     simulation = Simulation(seed)
+    await played(simulation, simulation.play)
+    return Played(seed, simulation.history, dict(sorted(simulation.world.weather.seen.items())))
+
+
+async def played(simulation: Simulation, work: Callable[[], Awaitable[T]]) -> T:
+    """What ``work`` gives, done in a simulation, which is then over."""
     with (
         patch("amsctl.ledger.holder.this_holder", lambda environ: simulation.books.holder()),
         patch("amsctl.flow.version", lambda: "0"),  # looked up on the disk each time
         patch("amsctl.runs.version", lambda: "0"),
     ):
         try:
-            await simulation.play()
+            return await work()
         finally:
             simulation.books.close()
-    return Played(seed, simulation.history, dict(sorted(simulation.world.weather.seen.items())))
 
 
 class Simulation:
-    """One world and what happens in it."""
+    """One world and what happens in it: that of a seed, or one that is given."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, world: World | None = None) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda loop, context: None)  # tasks of crashed processes end in what nobody asks for
         self.seed = seed
         self.rng = Random(seed)
-        self.world: World = world_of(self.rng)
+        self.world = world = world or world_of(self.rng)
         self.history = History(loop.time)
-        world = self.world
         self.server = Server(FIRM, CLEARING_ID, world.accounts, PRODUCTS, world.dialect)
         requests = world.project.requests
         self.network = Network(
@@ -90,8 +100,8 @@ class Simulation:
             timeout_seconds=requests.timeout_seconds,
             settle_seconds=requests.settle_seconds,
         )
-        self.network.edit = lambda account: random_edit(self.server, self.rng, self.history, account, PRODUCTS, structural=world.structural)
-        self.books = Books(self.history, self.rng)
+        self.network.edit = self._edit
+        self.books = Books(self.history, self.rng, power_fails=world.power > 0)
         self.machines = [Machine("one", boot=5000.0, skew=world.skew), Machine("two", boot=70.0, skew=-world.skew / 2)]
         self.history.add(
             "setup",
@@ -120,27 +130,47 @@ class Simulation:
     # --- people ---
 
     async def _person(self, wishes: Wishes, machine: Machine, *, delay: float) -> None:
-        """Applies, and after whatever goes wrong tries again: by resume, by resolve and apply, or by apply alone."""
+        """Applies, and after whatever goes wrong tries again: by resume, by resolve and apply, or by apply alone; or takes a run back."""
         await asyncio.sleep(delay)
         saved: Plan | None = None
         for attempt in range(self.rng.randint(1, 4)):
             if attempt and self.rng.random() < self.world.jump:
                 self._jump(machine)
-            verb = "apply" if not attempt else self.rng.choice(("resume", "resume", "apply", "apply", "resolve", "saved"))
+            verb = "apply" if not attempt else self.rng.choice((*VERBS, *(self.world.next,) * len(VERBS)))
             if verb == "saved" and saved is None:
                 verb = "apply"
-            ended = await self._process(machine, verb, wishes, saved)
+            ended = await self.process(machine, verb, wishes, saved)
             saved = ended.plan or saved
-            if ended.good and verb != "resolve" and self.rng.random() < 0.8:
+            if ended.good and verb != "resolve" and self.rng.random() < (0.3 if self.world.next == "rollback" else 0.8):
                 return
             await asyncio.sleep(self.rng.choice((0.0, 1.0, 60.0)) * self.rng.random())
+            if self.rng.random() < self.world.weather.edit_between:
+                self._edit(None)
+
+    def _edit(self, account: str | None) -> None:
+        """Somebody else edits: anything, or what we have written, back to what it was."""
+        if self.rng.random() < self.world.reverting and revert(self.server, self.rng, self.history, account):
+            self.world.weather.note("reverted")
+            return
+        random_edit(self.server, self.rng, self.history, account, PRODUCTS, structural=self.world.structural)
+
+    def _power_fails(self, machine: Machine, point: str) -> None:
+        """All processes of a machine are gone at once, and what was not synced of what it keeps; it starts again with another monotonic clock."""
+        self.world.weather.note("power")
+        event = self.history.add("power", machine=machine.name, point=point, kept=None)
+        for process in list(self.books.processes.values()):
+            if process.machine is machine and not process.ended:
+                process.crash("power")
+        machine.start_again(asyncio.get_running_loop().time())
+        if machine is self.machines[0]:  # the ledger is on its disk
+            event["kept"] = self.books.power_failed()
 
     def _jump(self, machine: Machine) -> None:
         seconds = self.rng.choice((-3600.0, -100.0, 100.0, 3600.0, 30 * 86400.0))
         machine.skew += seconds
         self.history.add("jump", machine=machine.name, seconds=seconds)
 
-    async def _process(self, machine: Machine, verb: str, wishes: Wishes, saved: Plan | None) -> Ended:
+    async def process(self, machine: Machine, verb: str, wishes: Wishes, saved: Plan | None = None) -> Ended:
         """One process from start to end, or to its crash."""
         rng, world = self.rng, self.world
         process = self._start(machine, verb)
@@ -150,7 +180,7 @@ class Simulation:
         timers = []
         if not world.weather.calm:
             if rng.random() < world.crash / 3:
-                timers.append(loop.call_later(rng.random() * 60, process.crash, "some time"))
+                timers.append(loop.call_later(rng.random() * 60, process.falls, "some time"))
             if rng.random() < world.signal:
                 timers.append(loop.call_later(rng.random() * 20, stop.request, "interrupted", ExitCode.INTERRUPTED))
             if rng.random() < world.jump / 2:
@@ -184,6 +214,8 @@ class Simulation:
         )
         self.books.processes[process.number] = process
         process.on_crash.append(self.network.crashed)
+        if stormy and rng.random() < world.power:
+            process.falls = partial(self._power_fails, machine)
         self.history.add("process", p=process.number, machine=machine.name, verb=verb, barrier=world.barrier.value)
         return process
 
@@ -221,7 +253,7 @@ class Simulation:
                 self._note_plan(process, saved)
                 self._reported(process, await runs.carry_out(saved, u), ended)
             case "resume":
-                run = runs.find_run(u.ledger, None, url=URL)
+                run = self._some_run(u)
                 if not runs.finished_well(run):
                     plan = runs.plan_of(u.ledger, run)
                     self._note_plan(process, plan)
@@ -229,6 +261,15 @@ class Simulation:
             case "resolve":
                 await runs.resolve(u)
                 ended.good = True
+            case "rollback":
+                plan = await self._way_back(process, wishes, self._some_run(u), u)
+                if plan.steps and not plan.blocking:
+                    self._reported(process, await runs.carry_out(plan, u), ended)
+
+    def _some_run(self, u: runs.Undertaking) -> Run:
+        """The newest run, as a rule."""
+        newest = runs.find_run(u.ledger, None, url=URL)
+        return newest if self.rng.random() < 0.7 else self.rng.choice(list(u.ledger.runs(url=URL, limit=3)))
 
     def _undertaking(self, process: Process, stop: Stop) -> runs.Undertaking:
         world = self.world
@@ -263,16 +304,28 @@ class Simulation:
         return offload
 
     async def _plan(self, process: Process, wishes: Wishes) -> Plan:
-        world = self.world
-        around = {"clock": process.clock, "transport": SimTransport(self.network, process), "draw": self.rng.random}
-        async with open_reader(world.environment, world.project.requests, **around) as reader:  # type: ignore[arg-type]
-            wish = Wish(project=world.project, environment=world.environment, desired=wishes)  # type: ignore[arg-type]
-            plan = await make_plan(wish, reader, clock=process.clock)
+        async with self._reader(process) as reader:
+            plan = await make_plan(self._wish(wishes), reader, clock=process.clock)
         self._note_plan(process, plan)
         return plan
 
-    def _note_plan(self, process: Process, plan: Plan) -> None:
-        self.history.add("plan", p=process.number, plan=json.loads("".join(text_of(plan))))
+    async def _way_back(self, process: Process, wishes: Wishes, run: Run, u: runs.Undertaking) -> Plan:
+        async with self._reader(process) as reader:
+            digest = manifests_hash(wishes)  # type: ignore[arg-type]
+            plan = await runs.roll_back(run, self._wish(wishes), u.ledger, reader, digest, process.clock)
+        self._note_plan(process, plan, undoes=run.plan_digest)
+        return plan
+
+    def _wish(self, wishes: Wishes) -> Wish:
+        return Wish(project=self.world.project, environment=self.world.environment, desired=wishes)  # type: ignore[arg-type]
+
+    def _reader(self, process: Process) -> AbstractAsyncContextManager[Reader]:
+        transport = SimTransport(self.network, process)
+        world = self.world
+        return open_reader(world.environment, world.project.requests, clock=process.clock, transport=transport, draw=self.rng.random)
+
+    def _note_plan(self, process: Process, plan: Plan, *, undoes: str | None = None) -> None:
+        self.history.add("plan", p=process.number, plan=json.loads("".join(text_of(plan))), undoes=undoes)
 
     def _reported(self, process: Process, report: Report, ended: Ended) -> None:
         self.history.add("report", p=process.number, report=encode_report(report), exit_code=int(report.exit_code))
@@ -308,8 +361,8 @@ class Simulation:
         self.history.add("calm")
         lease = self.world.project.ledger.lease_seconds
         for number in range(MOST_ROUNDS):
-            resolved = await self._process(self.machines[0], "resolve", self.world.wishes, None)
-            ended = await self._process(self.machines[0], "apply", self.world.wishes, None)
+            resolved = await self.process(self.machines[0], "resolve", self.world.wishes)
+            ended = await self.process(self.machines[0], "apply", self.world.wishes)
             if resolved.good and ended.plan is not None and (not ended.plan.steps or ended.plan.blocking):
                 self.history.add("converged", steps=len(ended.plan.steps), blocked=bool(ended.plan.blocking), rounds=number + 1)
                 return

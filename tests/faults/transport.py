@@ -22,7 +22,7 @@ import httpx
 from tests.faults.history import History
 from tests.faults.loop import Machine, SimClock
 from tests.faults.process import Crashed, Process
-from tests.faults.server import BASE, Account, Json, Server
+from tests.faults.server import BASE, NO_ROW, Account, Json, Server
 
 POST_FAULTS = (
     "unreachable",
@@ -93,6 +93,7 @@ class Weather:
     edit_after_read: float = 0.0
     edit_before_landing: float = 0.0
     edit_after_landing: float = 0.0
+    edit_between: float = 0.0
     calm: bool = False
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -535,6 +536,38 @@ def random_edit(server: Server, rng: Random, history: History, account: str | No
         _edit_row(target, rng, changes, products, structural)
     if changes:
         history.add("effect", by="third", account=number, changes=changes)
+
+
+def revert(server: Server, rng: Random, history: History, account: str | None) -> bool:
+    """Somebody else takes back one value that a call of ours has made, if there is one: it is then what it was before that call."""
+    written: dict[tuple[str, tuple[Any, ...]], Json] = {}
+    for event in history.events:
+        if event["kind"] != "effect":
+            continue
+        for change in event["changes"]:
+            key = (event["account"], tuple(change["what"]))
+            if event["by"] == "us":
+                written[key] = change
+            else:
+                written.pop(key, None)
+    found = [(number, change) for (number, _), change in written.items() if account is None or number == account]
+    if not found:
+        return False
+    number, change = rng.choice(found)
+    target, changes = server.accounts[number], list[Json]()
+    match change["what"]:
+        case ["status"]:
+            target.status = change["before"]
+            changes.append({"what": ["status"], "before": change["after"], "after": change["before"]})
+        case ["suspended", ef]:
+            target.suspended[ef] = change["before"]
+            changes.append({"what": ["suspended", ef], "before": change["after"], "after": change["before"]})
+        case ["leg", ef, product, index]:
+            legs = list(target.rows.get((ef, product), NO_ROW))
+            legs[index] = change["before"]
+            Server.set_row(target, (ef, product), (legs[0], legs[1], legs[2], legs[3]), changes)
+    history.add("effect", by="third", account=number, changes=changes)
+    return True
 
 
 def _edit_row(target: Account, rng: Random, changes: list[Json], products: tuple[str, ...], structural: bool) -> None:

@@ -81,12 +81,16 @@ class World:
     meddling: float
     slow_disk: float
     full_disk: float
+    power: float
+    reverting: float
+    next: str
+    """What people try next as a rule, after a run that did not go well (or did, before a rollback)."""
     wished: list[Any] = field(default_factory=list)
 
 
 def world_of(rng: Random) -> World:
     """The world of a seed."""
-    accounts = {f"DV{number}": _account(rng) for number in range(1, rng.choice((1, 1, 2, 2, 3, 4)) + 1)}
+    accounts = {f"DV{number}": _account(rng) for number in range(1, rng.choice((1, 1, 1, 2, 2, 3)) + 1)}
     ownership = rng.choice(((Owner.EF, Owner.CMF), (Owner.EF, Owner.CMF), (Owner.EF,), (Owner.CMF,)))
     unset_means = rng.choice(tuple(UnsetMeans))
     requests = Requests(
@@ -119,9 +123,9 @@ def world_of(rng: Random) -> World:
     weather = _weather(rng)
     if auth.type is AuthType.OAUTH2 and rng.random() < 0.5:
         weather.post["401"] = 0.15  # a token that ran out: the one case in which a call is sent twice
-    wishes, wished = _wishes(rng, accounts, ownership, "1")
+    wishes, wished = _wishes(rng, accounts, ownership, unset_means, "1")
     same = rng.random() < 0.4
-    others = wishes if same else _wishes(rng, accounts, ownership, "2")[0]
+    others = wishes if same else _wishes(rng, accounts, ownership, unset_means, "2")[0]
     second, other_machine = rng.random() < 0.35, rng.random() < 0.5
     apart = second and other_machine
     return World(
@@ -144,6 +148,9 @@ def world_of(rng: Random) -> World:
         meddling=rng.choice((0.0, 0.0, 0.2)),
         slow_disk=rng.choice((0.0, 0.0, 0.1)),
         full_disk=rng.choice((0.0, 0.0, 0.0, 0.05)),
+        power=rng.choice((0.0, 0.0, 0.0, 0.6)),
+        reverting=rng.choice((0.2, 0.7)),
+        next=rng.choice(("resume", "resume", "apply", "apply", "rollback")),
         wished=wished,
     )
 
@@ -165,8 +172,12 @@ def _legs(rng: Random) -> Legs:
     return (found[0], found[1], found[2], found[3])
 
 
-def _wishes(rng: Random, accounts: dict[str, Account], ownership: tuple[Owner, ...], name: str) -> tuple[Wishes, list[Any]]:
+def _wishes(
+    rng: Random, accounts: dict[str, Account], ownership: tuple[Owner, ...], unset_means: UnsetMeans, name: str
+) -> tuple[Wishes, list[Any]]:
     listed, wished = [], []
+    whole = rng.random() < 0.85
+    """Whether this person writes every leg of a new row where a missing one is blocked, and names the other side's limits as they are."""
     numbers = sorted(accounts)
     for number in numbers if rng.random() < 0.7 else rng.sample(numbers, 1):
         account = accounts[number]
@@ -174,7 +185,11 @@ def _wishes(rng: Random, accounts: dict[str, Account], ownership: tuple[Owner, .
         for ef in sorted(account.suspended):
             if rng.random() < 0.15:
                 continue
-            rows = tuple(_row(rng, number, ef, product, account, ownership, wished) for product in PRODUCTS if rng.random() < 0.6)
+            rows = tuple(
+                _row(rng, number, ef, product, account, ownership, wished, whole=whole, blocked=unset_means is UnsetMeans.BLOCKED)
+                for product in PRODUCTS
+                if rng.random() < 0.6
+            )
             suspended = rng.choice((None, None, True, False, False))
             if suspended is not None:
                 wished.append([number, ["suspended", ef], suspended])
@@ -188,14 +203,29 @@ def _wishes(rng: Random, accounts: dict[str, Account], ownership: tuple[Owner, .
     return Wishes(tuple(listed), "sha256:" + name * 64), wished
 
 
-def _row(rng: Random, number: str, ef: str, product: str, account: Account, ownership: tuple[Owner, ...], wished: list[Any]) -> DesiredRow:
+def _row(
+    rng: Random,
+    number: str,
+    ef: str,
+    product: str,
+    account: Account,
+    ownership: tuple[Owner, ...],
+    wished: list[Any],
+    *,
+    whole: bool,
+    blocked: bool,
+) -> DesiredRow:
     unset = rng.random() < 0.12
     legs: list[Amount | None] = [None, None, None, None]
+    held = account.rows.get((ef, product))
     if not unset:
-        share = rng.choice((0.4, 0.9))
-        for index in range(4):
+        share = 1.0 if whole and blocked and held is None else rng.choice((0.4, 0.9))
+        for owner, index in LEGS:
             if rng.random() < share:
                 legs[index] = UNLIMITED if rng.random() < 0.08 else rng.randrange(100)
+                if whole and owner not in ownership:
+                    found = None if held is None else held[index]
+                    legs[index] = found if found is not None else (None if held is None else UNLIMITED)
     for owner, index in LEGS:
         wish = legs[index]
         if owner in ownership and (unset or wish is not None):
@@ -217,9 +247,12 @@ def _weather(rng: Random) -> Weather:
     bad = rng.choice((0.0, 0.0, 0.02, 0.05, 0.15))
     if bad:
         names = rng.sample(GET_FAULTS, rng.randint(1, 6))
-        weather.get = {name: bad / len(names) for name in names}
-    if rng.random() < 0.35:
+        # Of those that damage a page most meet a list of one page, which has nothing to damage.
+        weights = [4.0 if name.startswith("page-") else 1.0 for name in names]
+        weather.get = {name: bad * weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
+    if rng.random() < 0.4:
         weather.edit_after_read = rng.choice((0.0, 0.02, 0.06))
         weather.edit_before_landing = rng.choice((0.0, 0.05, 0.2))
         weather.edit_after_landing = rng.choice((0.0, 0.05, 0.2))
+        weather.edit_between = rng.choice((0.0, 0.4, 0.9))
     return weather
