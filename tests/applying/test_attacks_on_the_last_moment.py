@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from amsctl.applying.means import Barrier, Stop
 from amsctl.applying.recorders import Recorders
-from amsctl.errors import ExitCode, LockLost, RecordingFailed
+from amsctl.errors import AmsctlError, ExitCode, Later, LockLost, NotBegun, RecordingFailed
 from amsctl.model import Outcome, Phase
 from tests.applying.test_executor import CJ, account, wish
 from tests.applying.test_resuming import slowly, two
@@ -275,3 +277,14 @@ def test_a_defect_between_the_announcement_and_the_first_byte_sent_nothing() -> 
     assert here.posts == []
     assert (report.steps[0].outcome, report.steps[0].attempts) == (Outcome.FAILED, 0)
     assert {step.outcome for step in report.steps[1:]} == {Outcome.BLOCKED}
+
+
+@pytest.mark.parametrize(("code", "error"), [(ExitCode.TERMINATED, NotBegun), (None, Later)])
+def test_a_run_that_was_stopped_already_reads_nothing_and_leaves_no_record(code: ExitCode | None, error: type[AmsctlError]) -> None:
+    here, stop, notes = World({"A": account()}), Stop(), Notes()
+    plan = plan_of(here, {"A": wish()})
+    stop.request("the run was stopped", code)
+    with pytest.raises(error, match="stopped while reading: found the run was stopped; nothing was sent") as stopped:
+        apply(here, plan, stop=stop, notes=notes)
+    assert stopped.value.exit_code is (code or ExitCode.LATER)
+    assert (here.reads, here.posts, notes.lines) == (0, [], [])
