@@ -366,6 +366,10 @@ def somebody_elses_change_untold() -> Patches:
 # --- reading ---
 
 
+class _Enough(Exception):
+    """A page that failed ends the list."""
+
+
 @bug
 def swallow_a_failed_page() -> Patches:
     """Pages that cannot be read are left out."""
@@ -375,23 +379,21 @@ def swallow_a_failed_page() -> Patches:
         got: list[Any] = []
 
         async def keep(offset: int) -> Any:
+            if offset == 1:  # from the beginning, once more
+                got.clear()
             try:
                 page = await fetch(offset)
             except AmsError:
                 if not got:
                     raise
-                marks = replace(got[-1].marks, offset=None)
-                return replace(got[-1], rows=(), marks=marks, size=rules.page_size)
+                raise _Enough from None
             got.append(page)
             return page
 
         try:
             return await whole(keep, rules, **named)
-        except AmsError:
-            rows = {key: value for page in got for key, value in page.rows}
-            if not got:
-                raise
-            return paging.Whole(rows=rows, pages=len(got))
+        except _Enough:
+            return paging.Whole(rows={key: value for page in got for key, value in page.rows}, pages=len(got))
 
     yield _to(client, "read_whole", lenient)
 

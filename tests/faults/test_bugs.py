@@ -34,7 +34,7 @@ CAUGHT_BY: dict[str, tuple[int, set[str]]] = {
     "no-settling-time-after-a-crash": (87, {"settled"}),
     "failed-though-it-landed": (4, {"truth"}),
     "somebody-elses-change-untold": (5, {"told"}),
-    "swallow-a-failed-page": (0, {"plan"}),
+    "swallow-a-failed-page": (44, {"plan"}),
     "ignore-that-the-plan-is-stale": (5, {"fresh", "lost"}),
     "skip-the-stale-check-of-a-resume": (21, {"order", "lost", "fresh"}),
     "forget-what-was-made": (234, {"lost"}),

@@ -318,18 +318,18 @@ def _forgotten_by_the_disk(events: Events) -> Events:
 
 def _made_again(events: Events) -> Events:
     """What the run has made is taken back by somebody else; the same plan makes it again."""
-    post = _first(events, "post")
-    effect = next(event for event in events if event["kind"] == "effect" and event["n"] > post["n"])
-    outcome = next(
-        event for event in events if event["kind"] == "ledger" and event["record"]["kind"] == "outcome" and event["n"] > effect["n"]
-    )
-    intent = next(event for event in reversed(events[: post["n"]]) if event["kind"] == "ledger" and event["record"]["kind"] == "intent")
+    effect = _first(events, "effect", by="us")
+    post = _first(events, "post", id=effect["id"])
+    records = [event for event in events if event["kind"] == "ledger" and event["record"]["kind"] in ("intent", "outcome")]
+    intent = next(event for event in reversed(records) if event["record"]["body"].get("request_sha256") == post["request_sha256"])
+    step = intent["record"]["body"]["step"]
+    outcome = next(event for event in records if event["record"]["kind"] == "outcome" and event["record"]["body"]["step"] == step)
     reads = [event for event in events[: post["n"]] if event["kind"] == "read"]
-    at = events.index(outcome) + 1
     back = {"t": outcome["t"], "kind": "effect", "by": "third", "account": post["account"]}
     back["changes"] = [{**change, "before": change["after"], "after": change["before"]} for change in effect["changes"]]
     again = {**copy.deepcopy(post), "id": 999_999, "t": outcome["t"]}
-    return _numbered([*events[:at], back, *copy.deepcopy(reads), copy.deepcopy(intent), again, *events[at:]])
+    at = events.index(outcome) + 1  # what comes later would contradict it
+    return _numbered([*events[:at], back, *copy.deepcopy(reads), copy.deepcopy(intent), again])
 
 
 def _no_rest(events: Events) -> None:

@@ -539,22 +539,29 @@ def random_edit(server: Server, rng: Random, history: History, account: str | No
 
 
 def revert(server: Server, rng: Random, history: History, account: str | None) -> bool:
-    """Somebody else takes back one value that a call of ours has made, if there is one: it is then what it was before that call."""
-    written: dict[tuple[str, tuple[Any, ...]], Json] = {}
+    """Somebody else takes back what a call of ours has made, one value of it or all, if there is one that stands: it is as it was before that call."""
+    written: dict[tuple[str, tuple[Any, ...]], tuple[int, Json]] = {}
     for event in history.events:
         if event["kind"] != "effect":
             continue
         for change in event["changes"]:
             key = (event["account"], tuple(change["what"]))
             if event["by"] == "us":
-                written[key] = change
+                written[key] = (event["n"], change)
             else:
                 written.pop(key, None)
-    found = [(number, change) for (number, _), change in written.items() if account is None or number == account]
+    found = [(number, call, change) for (number, _), (call, change) in written.items() if account is None or number == account]
     if not found:
         return False
-    number, change = rng.choice(found)
+    number, call, change = rng.choice(found)
     target, changes = server.accounts[number], list[Json]()
+    for taken in [other for _, of, other in found if of == call] if rng.random() < 0.6 else [change]:
+        _take_back(target, taken, changes)
+    history.add("effect", by="third", account=number, changes=changes)
+    return True
+
+
+def _take_back(target: Account, change: Json, changes: list[Json]) -> None:
     match change["what"]:
         case ["status"]:
             target.status = change["before"]
@@ -566,8 +573,6 @@ def revert(server: Server, rng: Random, history: History, account: str | None) -
             legs = list(target.rows.get((ef, product), NO_ROW))
             legs[index] = change["before"]
             Server.set_row(target, (ef, product), (legs[0], legs[1], legs[2], legs[3]), changes)
-    history.add("effect", by="third", account=number, changes=changes)
-    return True
 
 
 def _edit_row(target: Account, rng: Random, changes: list[Json], products: tuple[str, ...], structural: bool) -> None:

@@ -242,17 +242,17 @@ def _weather(rng: Random) -> Weather:
         names = rng.sample(POST_FAULTS, rng.randint(1, 8))
         weights = [rng.random() for _ in names]
         weather.post = {name: bad * weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
-    if rng.random() < 0.06:
-        weather.post[rng.choice(BEYOND)] = 0.2
+    if rng.random() < 0.12:
+        weather.post[rng.choice(BEYOND)] = 0.25
     bad = rng.choice((0.0, 0.0, 0.02, 0.05, 0.15))
     if bad:
         names = rng.sample(GET_FAULTS, rng.randint(1, 6))
         # Of those that damage a page most meet a list of one page, which has nothing to damage.
-        weights = [4.0 if name.startswith("page-") else 1.0 for name in names]
+        weights = [2.0 if name.startswith("page-") else 1.0 for name in names]
         weather.get = {name: bad * weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
     if rng.random() < 0.4:
         weather.edit_after_read = rng.choice((0.0, 0.02, 0.06))
         weather.edit_before_landing = rng.choice((0.0, 0.05, 0.2))
         weather.edit_after_landing = rng.choice((0.0, 0.05, 0.2))
-        weather.edit_between = rng.choice((0.0, 0.4, 0.9))
+        weather.edit_between = rng.choice((0.0, 0.5, 0.9))
     return weather
