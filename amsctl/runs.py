@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
 """Between this machine's clock and the server's: windows, expiry and the ledger's times mean nothing beyond it."""
+_MOMENT_SECONDS: Final = 0.001
 _LOOK_UP_SECONDS: Final = 1.0
 """How soon a signal is heeded while this waits."""
 
@@ -460,7 +461,8 @@ async def _wait_until_settled(attempts: Iterable[Attempt], u: Undertaking, clock
     until = clock.monotonic() + wait
     while (left := until - clock.monotonic()) > 0:
         u.stop.check("waiting for an earlier run's calls to settle")
-        await clock.sleep(min(left, _LOOK_UP_SECONDS))
+        # At least a moment: one that is smaller than what a clock can tell apart would never pass.
+        await clock.sleep(min(max(left, _MOMENT_SECONDS), _LOOK_UP_SECONDS))
 
 
 def _seconds_since(attempt: Attempt, clock: Clock, machine: str) -> float:
