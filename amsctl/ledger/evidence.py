@@ -35,8 +35,8 @@ def landed(change: Change, record: Record) -> bool | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """What the runs of a plan have done so far: steps that were announced, changes that were proven to be done, and changes of calls of which nobody
-    knows what became (``doubtful``). Whatever else they meant to change, they did not.
+    """What the runs of a plan have done so far: steps that were sent (or may have been), changes that were proven to be done, and changes of calls of
+    which nobody knows what became (``doubtful``). Whatever else they meant to change, they did not.
     """
 
     sent: frozenset[str]
@@ -55,6 +55,8 @@ def earlier_of(plan: Plan, ledger: Ledger) -> tuple[list[Run], Earlier]:
             last[run.id, str(record.body["step"])] = record
     sent, made, doubtful = set(), set(), set()
     for (_, name), record in last.items():
+        if record.kind is Kind.OUTCOME and record.body["attempts"] == 0:
+            continue  # it was announced, and kept back at the last moment
         sent.add(name)
         for number in steps[name].changes if name in steps else ():  # ``ledger verify`` tells of a step that is in no plan
             proof = landed(changes[number], record)

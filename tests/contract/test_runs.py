@@ -304,6 +304,8 @@ def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(proje
     breaking.join()
     assert (ran.code, posts(sandbox)) == (7, [])
     assert "no longer its own" in report_of(ran)["postponed"]
+    sandbox.faults.clear()
+    assert applied(run, project, plan).code == 0, "try later means: the same plan is still good"
 
 
 def test_a_lock_that_is_broken_while_earlier_calls_are_waited_for(project: Path, sandbox: Sandbox, run: Run) -> None:
