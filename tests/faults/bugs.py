@@ -443,7 +443,7 @@ def take_back_what_was_never_sent() -> Patches:
 
     def generous(plan: Any, ledger: Any) -> Any:
         found, earlier = _earlier_of(plan, ledger)
-        return found, replace(earlier, took_effect=frozenset(step.id for step in plan.steps))
+        return found, replace(earlier, doubtful=frozenset(change.id for change in plan.changes))
 
     yield _to(runs, "earlier_of", generous)
 
