@@ -46,8 +46,8 @@ CAUGHT_BY: dict[str, tuple[int, set[str]]] = {
     "ignore-the-lock": (34, {"lock"}),
     "ignore-the-fence": (372, {"lock"}),
 }
-"""Each defect with a seed at which it is caught (where the search begins, so that a change of the worlds may move it), and the rules that it breaks: of these one at least must be named,
-for a defect that is only seen by what it leads to, or by the error that it ends in, is not the one that was meant.
+"""Each defect with a seed at which it is caught (the search begins there: a change of the worlds may move it), and the rules that it breaks. One of these
+must be named: a defect that is only seen by what it leads to, or by the error that it ends in, is not the one that was meant.
 """
 
 
