@@ -522,7 +522,10 @@ async def resolve(undertaking: Undertaking, accounts: Sequence[str] = ()) -> lis
     u, around = undertaking, undertaking.surroundings
     clock = around.clock or SystemClock()
     url = u.environment.url
-    attempts = [one for one in u.ledger.attempts(open_only=True) if one.scope.url == url and _named(one.account_key, accounts)]
+    offload = around.offload
+    attempts = [
+        one for one in await offload(u.ledger.attempts, open_only=True) if one.scope.url == url and _named(one.account_key, accounts)
+    ]
     if not attempts:
         return []
     run, holder = _run_name(clock, around), this_holder(around.environ)
@@ -532,7 +535,8 @@ async def resolve(undertaking: Undertaking, accounts: Sequence[str] = ()) -> lis
         check_clock(reader)
         # Under the lock: a run that is under way settles its calls itself.
         async with _locks(firms, scopes, run, u, clock, holder, writes=False):
-            still = [one for scope in scopes for one in u.ledger.attempts(scope=scope, open_only=True) if _named(one.account_key, accounts)]
+            left = [one for scope in scopes for one in await offload(u.ledger.attempts, scope=scope, open_only=True)]
+            still = [one for one in left if _named(one.account_key, accounts)]
             return await settle(reader, firms, still, u, clock=clock, holder=holder, run=run)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -22,12 +22,18 @@ class Clock(Protocol):
         """Return after so many seconds."""
 
 
+_SINCE_START: Final = getattr(time, "CLOCK_BOOTTIME", None)
+"""Linux's monotonic clock that goes on while the machine is suspended; ``time.monotonic`` stands still then."""
+
+
 class SystemClock:
     """The machine's own time."""
 
     def monotonic(self) -> float:
-        """Seconds of the machine's monotonic clock."""
-        return time.monotonic()
+        """Seconds of the machine's monotonic clock. Suspended or not, it goes on where the system has such a clock: a lease runs out meanwhile, and what
+        was read before is old.
+        """
+        return time.monotonic() if _SINCE_START is None else time.clock_gettime(_SINCE_START)
 
     def wall(self) -> float:
         """Seconds since 1970, UTC."""

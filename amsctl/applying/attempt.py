@@ -32,6 +32,8 @@ from amsctl.wire import answers
 
 _SHOWN_DISCREPANCIES: Final = 12
 _FIRST_UNCLEAR_STATUS: Final = 500
+_TIMED_OUT: Final = 408
+"""Something on the way lost patience: with our sending, or with the AMS."""
 MOST_SENDINGS: Final = 2
 """Of one step: the second only after the AMS turned the credential of the first down."""
 
@@ -200,7 +202,7 @@ async def _post(step: Step, call: Call, state: AccountState, firm: Firm, hand: H
     except AmsUnreachable as problem:
         return kept(problem)
     except AmsRefused as problem:
-        unclear = problem.http_status >= _FIRST_UNCLEAR_STATUS
+        unclear = problem.http_status >= _FIRST_UNCLEAR_STATUS or problem.http_status == _TIMED_OUT
         return Sent(
             reply=Reply.UNCLEAR if unclear else Reply.REFUSED,
             http_status=problem.http_status,

@@ -87,6 +87,7 @@ def check_saved(session: Session, plan: Plan) -> None:
 def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...], *, auto_approve: bool) -> tuple[Plan, str]:
     """A fresh plan, shown and agreed to, and how."""
     from amsctl import flow
+    from amsctl.ams.clock import SystemClock
     from amsctl.planning.plan import Selection
     from amsctl.who import user
 
@@ -106,6 +107,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
     if auto_approve:
         return plan, "--auto-approve"
     _ask(session)
+    flow.check_age(plan, SystemClock())  # who answers a day later has not seen what is there now
     return plan, f"yes at the terminal, by {user()}"
 
 

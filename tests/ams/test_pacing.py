@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import pytest
 
+from amsctl.ams.clock import SystemClock
 from amsctl.ams.pacing import FORGET_SECONDS, Pace
 from amsctl.ams.retrying import (
     BUDGET_FLOOR,
@@ -176,3 +178,11 @@ def test_the_retry_budget_is_a_tenth_of_the_calls_or_a_floor() -> None:
     for _ in range(1000):
         budget.call()
     assert sum(budget.spend() for _ in range(1000)) == 100 - BUDGET_FLOOR
+
+
+def test_the_machine_s_clock_goes_on_while_it_is_suspended() -> None:
+    """Where the system has such a clock: a lease that ran out meanwhile is not taken for one that still holds."""
+    first, clock = SystemClock().monotonic(), getattr(time, "CLOCK_BOOTTIME", None)
+    assert SystemClock().monotonic() >= first
+    if clock is not None:
+        assert abs(time.clock_gettime(clock) - SystemClock().monotonic()) < 5

@@ -133,8 +133,10 @@ def test_after_an_unclear_or_diverged_call_nothing_more_is_written_to_the_accoun
     assert len(here.posts) == 2
 
 
-def test_a_post_that_may_land_late_is_waited_for() -> None:
-    here = world(faults={2: "late"})
+@pytest.mark.parametrize("fault", ["late", "timed-out"])
+def test_a_post_that_may_land_late_is_waited_for(fault: str) -> None:
+    """No answer; or a 408, by which something on the way says that it did not wait for the end."""
+    here = world(faults={2: fault})
     assert outcomes(here) == [V] * 6
     assert here.clock.slept == [30]
 

@@ -163,6 +163,9 @@ class World:
                 raise Refusal("Unauthorized", http_status=401)
             case "failed-before" | "gateway-before":
                 raise AmsRefused("failed", http_status=500 if fault.startswith("failed") else 502)
+            case "timed-out":
+                self.clock.due.append((self.clock.now + 20, effect))
+                raise AmsRefused("Request Timeout", http_status=408)
             case "failed-after" | "gateway-after":
                 effect()
                 raise AmsRefused("failed", http_status=500 if fault.startswith("failed") else 504)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -224,6 +225,21 @@ def test_changed_manifests_and_expired_plans_are_stale(project: Path, sandbox: S
     (project / "accounts" / "more.yaml").unlink()
     monkeypatch.setattr("amsctl.ams.clock.SystemClock.wall", lambda self: 4e9)
     ran = run("-C", str(project), "apply", str(plan))
+    assert (ran.code, posts(sandbox)) == (4, [])
+    assert "expired" in ran.err
+
+
+def test_a_yes_that_comes_a_day_later_is_stale(project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers then has not seen what is there now."""
+    write(project)
+    ask = Console.ask
+
+    def slowly(console: Console, question: str) -> bool:
+        monkeypatch.setattr("amsctl.ams.clock.SystemClock.wall", lambda self: time.time() + 25 * 3600)
+        return ask(console, question)
+
+    monkeypatch.setattr(Console, "ask", slowly)
+    ran = run("-C", str(project), "apply", stdin="yes\n", terminal=True)
     assert (ran.code, posts(sandbox)) == (4, [])
     assert "expired" in ran.err
 
