@@ -41,7 +41,7 @@ demo: $(READY)
 	@echo "amsctl is in $(BIN). To have it on your path in this shell: . $(BIN)/activate"
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term-missing:skip-covered
 
 check: lint test
 
