@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from amsctl.applying.state import AccountState, LimitsCall, StatusCall, SuspensionCall, call_of, value_of
+from amsctl.applying.state import AccountState, LimitsCall, SuspensionCall, call_of, value_of
 from amsctl.model import LEGS, NO_ROW, UNLIMITED, AccountStatus, Amount, FourAmounts, LegRef, RowKey, Special
 from amsctl.planning.plan import Change, ChangeKind, Step
 
@@ -84,8 +85,8 @@ def _rest(step: Step, changes: Mapping[str, Change], landed: frozenset[str]) -> 
         case SuspensionCall():
             kept = [item for item in _items(step, "executionFirms") if (item["efId"], None) in wanted]
             return replace(step, changes=left, body={**step.body, "executionFirms": kept})
-        case StatusCall():
-            raise AssertionError("a status call has one change")
+        case _:
+            raise AssertionError("a status call has one change, which is done or not")
 
 
 def _items(step: Step, name: str) -> Iterator[Mapping[str, object]]:
@@ -109,6 +110,8 @@ def rewound(state: AccountState, changes: Iterable[Change]) -> AccountState:
                 assert change.leg is not None
                 assert isinstance(change.before, int | Special)
                 before.setdefault(change.row_key, {})[LegRef(change.owner, change.leg)] = change.before
+            case _:
+                assert_never(change.kind)
     for key, legs in before.items():
         rows[key] = _with(rows.get(key, NO_ROW), legs)
     return replace(state, status=status, execution_firms=firms, rows={key: legs for key, legs in rows.items() if _numbers(legs)})

@@ -63,7 +63,7 @@ class LedgerRecorder:
         self._writing: dict[str, asyncio.Task[None]] = {}
 
     async def started(self, plan: Plan, inverse: Plan | None, at: str) -> None:
-        """The run's first record, with the plan and its inverse kept whole."""
+        """The run's first record, with the plan (which has steps) and its inverse kept whole."""
         self._url = plan.target.url
         self._changes = {change.id: change for change in plan.changes}
         self._places = {step.id: (step.clearing_firm, step.account) for step in plan.steps}
@@ -86,9 +86,8 @@ class LedgerRecorder:
             "tool": plan.tool_version,
         }
         draft = Draft(kind=Kind.RUN_STARTED, url=self._url, firm=firms[0] if len(firms) == 1 else "", run=self._run, body=body)
-        _, lease = await self._offload(self._ledger.append, [draft], lease=self._leases.of(firms[0]) if firms else None, plans=plans)
-        if lease is not None:
-            self._leases.renewed(lease)
+        _, lease = await self._offload(self._ledger.append, [draft], lease=self._leases.of(firms[0]), plans=plans)
+        self._leases.renewed(lease)
 
     async def intended(self, step: Step, attempt: int, at: str, *, previous_status: int | None) -> None:
         """Durable before it returns, in one transaction with the look at the lock and at freezes."""

@@ -28,7 +28,8 @@ def check_consistency(plan: Plan) -> None:
 
 def contradiction(plan: Plan) -> str | None:
     """The first part of a plan that does not follow from the others (``changes[3].direction``); ``None`` for every plan that ``assemble`` made."""
-    return next(_contradictions(plan), None)
+    found = list(_contradictions(plan))
+    return found[0] if found else None
 
 
 def _contradictions(plan: Plan) -> Iterator[str]:

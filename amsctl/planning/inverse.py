@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, assert_never, cast
 
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import (
@@ -89,6 +89,8 @@ def made(live: LiveAccount, changes: Iterable[Change]) -> LiveAccount:
                 firms[change.execution_firm or ""] = change.after is True
             case ChangeKind.LIMIT:
                 legs.setdefault(change.row_key, {})[_leg(change)] = cast("Amount", change.after)
+            case _:
+                assert_never(change.kind)
     rows = dict(live.rows)
     for key, changed in legs.items():
         row = _row(rows.pop(key, None), changed)
@@ -254,6 +256,8 @@ def _found(change: Change, live: LiveAccount) -> ChangeValue | None:
         case ChangeKind.LIMIT:
             row = live.rows.get(change.row_key)
             return (NO_ROW if row is None else row.legs)[LEGS.index(_leg(change))]
+        case _:
+            assert_never(change.kind)
 
 
 def _same(found: ChangeValue | None, value: ChangeValue) -> bool:
@@ -275,6 +279,8 @@ def _desired(live: LiveAccount, changes: Iterable[Change]) -> tuple[DesiredAccou
                 suspended[change.execution_firm or ""] = change.after is True
             case ChangeKind.LIMIT:
                 legs.setdefault(change.row_key, {})[_leg(change)] = cast("Amount", change.after)
+            case _:
+                assert_never(change.kind)
     rows: dict[str, list[DesiredRow]] = {}
     shared: list[RowKey] = []
     for key, wishes in sorted(legs.items()):

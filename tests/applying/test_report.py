@@ -57,6 +57,7 @@ def spoiled() -> list[object]:
         {**good, "steps": [{**step, "attempts": "1"}]},
         {**good, "steps": [{**step, "http_status": "200"}]},
         {**good, "steps": [{**step, "more": 1}]},
+        {**good, "steps": [{**step, "rows": ["3N1/CJ.FUT.NYMEX"]}]},
         {**good, "steps": 1},
         {**good, "summary": {}},
         {name: value for name, value in good.items() if name != "steps"},

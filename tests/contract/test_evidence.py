@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,20 @@ def test_a_release_that_landed_in_part_and_was_halted_again_is_not_sent_again(pr
     assert suspended(sandbox)[released] is True
 
 
+def test_a_resume_sends_the_rest_of_a_suspension(project: Path, sandbox: Sandbox, run: Run) -> None:
+    """One of two execution firms was suspended; the other is still wanted, and it alone is sent."""
+    write(project, "executionFirms: {350: {suspended: true}, 3N1: {suspended: true}}")
+    plan = saved(project, run)
+    fault(sandbox, kind="partial", method="POST", rows=1, nth=1)
+    assert outcomes(applied(run, project, plan)) == ["diverged"]
+    sandbox.faults.clear()
+    (rest,) = [firm for firm in ("350", "3N1") if not suspended(sandbox)[firm]]
+    assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified"]
+    sent = json.loads(str(posts(sandbox)[-1]["body"]))
+    assert [item["efId"] for item in sent["executionFirms"]] == [rest]
+    assert suspended(sandbox) == {**suspended(sandbox), "350": True, "3N1": True}
+
+
 def test_a_value_that_was_stored_beside_a_wrong_answer_counts_as_written(project: Path, sandbox: Sandbox, run: Run) -> None:
     """The answer differed, the read-back proved it: who puts it back has undone it, and a resume is stale."""
     write(project, "executionFirms: {350: {limits: {CJ.FUT.NYMEX: {ef: {long: 200}}}}}")
@@ -111,6 +127,19 @@ def test_a_resume_says_whose_work_it_leaves_out(single_rows: Path, sandbox: Sand
         ("skipped", "already as wanted: an earlier run of this plan did it"),
         ("skipped", "already as wanted"),
     ]
+
+
+def test_a_run_whose_plan_is_not_kept_is_not_resumed(single_rows: Path, sandbox: Sandbox, run: Run) -> None:
+    """Somebody took the plan out of the ledger's database: that is said, and nothing is sent."""
+    project = single_rows
+    name = half_done(project, sandbox, run)
+    with contextlib.closing(sqlite3.connect(project / ".amsctl" / "ledger.db")) as ledger:
+        ledger.execute("DELETE FROM plans")
+        ledger.commit()
+    before = len(posts(sandbox))
+    ran = amsctl(run, project, "resume", name)
+    assert (ran.code, len(posts(sandbox))) == (1, before)
+    assert "the ledger does not keep this plan" in ran.err
 
 
 # --- rollback ---

@@ -73,6 +73,15 @@ def test_a_page_that_lies_is_found(tmp_path: Path) -> None:
     assert run_tour.run_page(page) == "```console\n$ echo one\none\n$ false\n$ echo $?\n1\n```\n"
 
 
+def test_a_tour_is_the_same_in_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """amsctl names the pipeline that it runs in; a page shows what a person sees."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILD_URL"):
+        monkeypatch.setenv(name, "true")
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ env | grep -cE '^(CI|GITHUB_|GITLAB_|BUILD_)'\n0\n```\n", encoding="utf-8")
+    assert run_tour.run_page(page) == page.read_text(encoding="utf-8")
+
+
 def test_only_what_moves_is_masked() -> None:
     """Times, digests, durations and ports are not compared; limits, counts and names are."""
     shown = "plan sha256:0123456789abcdef01 of 2026-11-21T10:00:00Z took 0.3 s at 127.0.0.1:8480: 567 -> 600, 12 rows, account DV10121801A"
