@@ -70,7 +70,7 @@ def test_a_resume_sends_the_rest_of_a_suspension(project: Path, sandbox: Sandbox
     sandbox.faults.clear()
     (rest,) = [firm for firm in ("350", "3N1") if not suspended(sandbox)[firm]]
     assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified"]
-    sent = json.loads(str(posts(sandbox)[-1]["body"]))
+    sent = json.loads(sandbox.log.calls("POST")[-1].body)
     assert [item["efId"] for item in sent["executionFirms"]] == [rest]
     assert suspended(sandbox) == {**suspended(sandbox), "350": True, "3N1": True}
 
@@ -134,7 +134,9 @@ def test_a_run_whose_plan_is_not_kept_is_not_resumed(single_rows: Path, sandbox:
     project = single_rows
     name = half_done(project, sandbox, run)
     with contextlib.closing(sqlite3.connect(project / ".amsctl" / "ledger.db")) as ledger:
-        ledger.execute("DELETE FROM plans")
+        for (trigger,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            ledger.execute(f"DROP TRIGGER {trigger}")
+        ledger.execute("DELETE FROM ledger_plans")
         ledger.commit()
     before = len(posts(sandbox))
     ran = amsctl(run, project, "resume", name)
