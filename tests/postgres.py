@@ -134,6 +134,7 @@ class Server:
         """The name of a new, empty place for a ledger."""
         name = f"place{next(self._numbers)}"
         with self.connect() as connection:
+            connection.execute("SET synchronous_commit TO on")  # or a server that is killed soon after has never heard of it
             connection.execute(f"CREATE SCHEMA {name}")
         return name
 
