@@ -33,7 +33,7 @@ from amsctl.sandbox.endpoints import Answer
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.rendering import encode
 from amsctl.sandbox.server import Certificate, Sandbox, serve
-from tests.conftest import pytest_runtest_teardown
+from tests.conftest import pytest_runtest_teardown, too_little
 from tests.hostile.canaries import API_ID, CANARIES, ENVIRON, Hunt, encodings, forms, passwords
 
 SECRETS: dict[Kind, str] = {
@@ -518,3 +518,11 @@ def test_the_suite_fails_on_what_a_test_prints_or_leaves_behind(where: str, hunt
     with pytest.raises(pytest.fail.Exception, match="secrets came out"):
         after.send(None)
     (tmp_path / "report.json").unlink(missing_ok=True)
+
+
+def test_a_whole_session_that_searched_too_little_fails_and_a_part_does_not() -> None:
+    """Finding nothing where nothing was looked at is no proof."""
+    enough = {"tests": 4_500, "texts": 50_000, "files": 6_000, "bytes": 1, "canaries": 4_000}
+    assert too_little(enough) == []
+    assert too_little({**enough, "texts": 500}) == ["texts: 500 of at least 20,000"]
+    assert too_little({**enough, "tests": 300, "texts": 0, "canaries": 0}) == []
