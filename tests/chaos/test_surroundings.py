@@ -211,11 +211,14 @@ def window(in_seconds: int, seconds: int) -> tuple[str, float]:
 
 def test_a_window_that_closes_in_the_middle(stage: Stage) -> None:
     """Everything that was sent is over before it closes; what was not is told, and resume does it once it is open again."""
-    stage.play(WORLDS["accounts"], concurrency=1).planned()
-    stage.slow(0.6)
-    stage.more, close = window(5, 4)
-    stage.write_project()
-    ran = stage.run("apply", "plan.json", "--format", "json")
+    for _ in range(3):
+        stage.play(WORLDS["accounts"], concurrency=1).planned()
+        stage.slow(0.6)
+        stage.more, close = window(5, 4)
+        stage.write_project()
+        ran = stage.run("apply", "plan.json", "--format", "json")
+        if ran.code != 0:  # else the machine was so busy that it began after the window had opened again
+            break
     assert ran.code == 5, ran
     assert ran.outcomes.count("verified") == len(stage.posts) > 0
     assert "blocked" in ran.outcomes
