@@ -200,7 +200,7 @@ def _advice(report: Report) -> tuple[str, list[tuple[str, str]]]:
             return said, [look_at, *([resolve] if report.counts[Outcome.UNKNOWN] else []), resume, *back]
         case ExitCode.LATER:
             blocking = ("amsctl lock status", "shows locks and freezes")
-            if report.counts[Outcome.FAILED]:  # the ledger holds that it was about to be sent, and a plan is good for one apply
+            if report.counts[Outcome.FAILED]:  # the ledger has a run that was about to send, to go on with
                 return "Nothing was sent. Go on when nothing stands in its way.", [blocking, resume]
             return "Nothing was sent. Apply the same plan again when nothing stands in its way.", [blocking]
         case ExitCode.INTERRUPTED | ExitCode.TERMINATED:
