@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+RESOLUTION_SECONDS: Final = 1e-6
+"""Times that are nearer to each other than this are the same to the loop."""
+TURNS_AT_MOST: Final = 200_000
+"""More turns of the loop than any seed needs at one moment."""
 T = TypeVar("T")
 
 
 class Deadlock(RuntimeError):
-    """Everybody waits and no timer is set: in the real world this would hang for ever."""
+    """Everybody waits and no timer is set, or somebody turns round and round at one moment: in the real world this would hang for ever."""
 
 
 class _Selector:
@@ -22,12 +26,18 @@ class _Selector:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._moment, self._turns = 0.0, 0
 
     def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
             raise Deadlock(f"nothing will ever happen after {self._loop.now} s")
-        if timeout > 0:
-            self._loop.now += timeout
+        self._turns += 1
+        self._loop.now += max(timeout, 0.0)
+        if self._loop.now - self._moment >= RESOLUTION_SECONDS:
+            self._moment, self._turns = self._loop.now, 0
+        elif self._turns > TURNS_AT_MOST:
+            self._turns = 0
+            raise Deadlock(f"{TURNS_AT_MOST:,} turns, and it is still {self._loop.now:.3f} s")
         return []
 
     def close(self) -> None:
@@ -40,7 +50,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self._clock_resolution = 1e-6
+        self._clock_resolution = RESOLUTION_SECONDS
         self._selector = _Selector(self)
 
     def time(self) -> float:

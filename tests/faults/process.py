@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from tests.faults.history import History
-from tests.faults.loop import Machine, SimClock
+from tests.faults.loop import RESOLUTION_SECONDS, Machine, SimClock
 
 
 class Crashed(BaseException):
@@ -81,7 +81,8 @@ class Process:
     async def awake(self) -> None:
         """Return when the process is not stopped; time goes on meanwhile."""
         self.check()
-        while (left := self._paused_until - self.clock.monotonic()) > 0:
+        # What is shorter than the loop can tell is over: a timer set for it fires at once, at the same time, and so for ever.
+        while (left := self._paused_until - self.clock.monotonic()) > 2 * RESOLUTION_SECONDS:
             await asyncio.sleep(left)
             self.check()
 
