@@ -197,6 +197,9 @@ class _Conduct:
                 closed = await settle_earlier(
                     reader, firms, scopes, u, clock=self.clock, holder=self.holder, run=self.run, lift=resumed is not None
                 )
+                if resumed is not None:
+                    # Once more: what this settling has just proven to be done, and somebody takes back from now on, is not done again either.
+                    earlier = await u.surroundings.offload(self._earlier, resumed)
                 return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
 
     async def _firms(self, reader: Reader) -> dict[str, Firm]:
