@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.planning import make_plan, selection_options, write_plan
+from amsctl.cli.planning import make_plan, selection_options, size_option, write_plan
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import ExitCode, UsageError
-from amsctl.views.plan_text import plan_text
+from amsctl.views.formats import MARKDOWN_BYTES, PLAN_FORMATS, plan_in
 
 EPILOG = """\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   amsctl plan --account DV10121801A -l desk=softs
   amsctl plan --detailed-exitcode           2 when changes are pending
   amsctl plan --format json | jq .summary
+  amsctl plan -o plan.json --format markdown > comment.md
 """
 
 
@@ -24,7 +25,8 @@ Examples:
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("-o", "--out", metavar="FILE", help="Save the plan, for show and apply.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan; the default is text.")
+@click.option("--format", "form", type=click.Choice(PLAN_FORMATS), default="text", help="How to print the plan; the default is text.")
+@size_option
 @selection_options
 @pass_session
 def command(
@@ -33,6 +35,7 @@ def command(
     out: str | None,
     detailed_exitcode: bool,
     form: str,
+    size: str,
     accounts: tuple[str, ...],
     labels: tuple[str, ...],
 ) -> int:
@@ -41,7 +44,6 @@ def command(
     Reads every declared account whole, compares it with the manifests, and prints each limit, suspension and status that would change, those that
     let more through first. PATH limits the manifests to files or folders.
     """
-    from amsctl.planning.codec import text_of
     from amsctl.planning.plan import Selection
 
     if out == "-":
@@ -50,5 +52,5 @@ def command(
     if out is not None:
         write_plan(plan, out)
         session.console.note(f"plan saved to {out}")
-    session.console.result("".join(text_of(plan)) if form == "json" else plan_text(plan, session.console.look))
+    session.console.result("".join(plan_in(form, plan, session.console.look, limit_bytes=MARKDOWN_BYTES[size])))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

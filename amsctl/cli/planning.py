@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from amsctl.cli.files import json_value, read_content, write_atomically
+from amsctl.views.formats import MARKDOWN_BYTES
 
 if TYPE_CHECKING:
     from amsctl.cli.session import Session
@@ -23,6 +24,16 @@ def selection_options(command: F) -> F:
     )(command)
     return click.option(
         "--account", "accounts", multiple=True, metavar="ACCOUNT", help="Only this account, NUMBER or FIRM/NUMBER; repeatable."
+    )(command)
+
+
+def size_option(command: F) -> F:
+    """``--size``, how long the markdown may be."""
+    return click.option(
+        "--size",
+        type=click.Choice(tuple(MARKDOWN_BYTES)),
+        default="comment",
+        help="What the markdown is for: a comment (64 KiB) or a step summary (1 MiB).",
     )(command)
 
 

@@ -1,18 +1,24 @@
-"""``amsctl show``: a saved plan or report, as text or JSON."""
+"""``amsctl show``: a saved plan or report, in every format."""
 
 from __future__ import annotations
 
 import click
 
 from amsctl.cli.files import read_json
+from amsctl.cli.planning import size_option
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import PlanFileError
+from amsctl.views.formats import MARKDOWN_BYTES, PLAN_FORMATS, REPORT_FORMATS, plan_in, report_in
 
 EPILOG = """\
 Examples:
   amsctl show plan.json
   amsctl show plan.json --format json | jq .summary
+  amsctl show plan.json --format markdown > comment.md   for a merge request
+  amsctl show plan.json --format markdown --size summary >> "$GITHUB_STEP_SUMMARY"
+  amsctl show plan.json --format csv > plan.csv          for a spreadsheet
+  amsctl show plan.json --format github                  annotations in GitHub Actions
   amsctl show report.json --plan plan.json   tell the report in the plan's words
   amsctl plan --format json | amsctl show -
 """
@@ -20,11 +26,19 @@ Examples:
 
 @click.command("show", cls=Command, epilog=EPILOG)
 @click.argument("file", metavar="FILE")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(PLAN_FORMATS),
+    default="text",
+    show_default=True,
+    help="How to print it; a report has no sarif or gitlab-….",
+)
+@size_option
 @click.option("--plan", "plan_file", metavar="PLAN", help="The plan that a report is about.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Write out at most N changes; those that loosen are never left out.")
 @pass_session
-def command(session: Session, file: str, form: str, plan_file: str | None, limit: int | None) -> None:
+def command(session: Session, file: str, form: str, size: str, plan_file: str | None, limit: int | None) -> None:
     """Show a saved plan or an apply report.
 
     FILE is what plan -o or apply --format json wrote; - reads standard input. The file is checked: a plan that was changed after it was written is
@@ -34,15 +48,15 @@ def command(session: Session, file: str, form: str, plan_file: str | None, limit
 
     value = read_json(file)
     if isinstance(value, dict) and value.get("format") == REPORT_FORMAT:
-        _show_report(session, value, form, plan_file)
+        _show_report(session, value, form, plan_file, limit_bytes=MARKDOWN_BYTES[size])
         return
     if plan_file is not None:
         raise click.UsageError("--plan goes with an apply report; FILE is none")
-    _show_plan(session, value, file, form, limit)
+    _show_plan(session, value, file, form, limit=limit, limit_bytes=MARKDOWN_BYTES[size])
 
 
-def _show_plan(session: Session, value: object, file: str, form: str, limit: int | None) -> None:
-    from amsctl.planning.codec import decode, encode
+def _show_plan(session: Session, value: object, file: str, form: str, *, limit: int | None, limit_bytes: int) -> None:
+    from amsctl.planning.codec import decode
     from amsctl.planning.consistency import check_consistency
     from amsctl.planning.plan import PLAN_FORMAT
 
@@ -56,24 +70,17 @@ def _show_plan(session: Session, value: object, file: str, form: str, limit: int
         )
     plan = decode(value)
     check_consistency(plan)
-    if form == "json":
-        session.console.result_json(encode(plan))
-        return
-    from amsctl.views.plan_text import plan_text
-
-    session.console.result(plan_text(plan, session.console.look, limit=limit))
+    session.console.result("".join(plan_in(form, plan, session.console.look, limit=limit, limit_bytes=limit_bytes)))
 
 
-def _show_report(session: Session, value: object, form: str, plan_file: str | None) -> None:
-    from amsctl.applying.report import decode_report, encode_report
+def _show_report(session: Session, value: object, form: str, plan_file: str | None, *, limit_bytes: int) -> None:
+    from amsctl.applying.report import decode_report
     from amsctl.planning.codec import decode
-    from amsctl.views.report_text import report_text
 
+    if form not in REPORT_FORMATS:
+        raise click.UsageError(f"a report has no format {form}; it has {', '.join(REPORT_FORMATS)}")
     report = decode_report(value)
     plan = None if plan_file is None else decode(read_json(plan_file))
     if plan is not None and plan.digest != report.plan_digest:
         raise PlanFileError("the report is about another plan", where=plan_file, expected=report.plan_digest, found=plan.digest)
-    if form == "json":
-        session.console.result_json(encode_report(report))
-    else:
-        session.console.result(report_text(report, plan, session.console.look))
+    session.console.result("".join(report_in(form, report, plan, session.console.look, limit_bytes=limit_bytes)))

@@ -236,6 +236,7 @@ def encode_finding(finding: Finding) -> dict[str, object]:
         "message": finding.message,
         "where": finding.where,
         "blocks": finding.blocks,
+        **({} if finding.source is None else {"source": finding.source._asdict()}),
     }
 
 
@@ -317,6 +318,9 @@ class _Reader:
             raise PlanFileError(
                 "the plan file is not as it must be", where=self.at(name), expected=problem.expected, found=repr(value)[:80]
             ) from None
+
+    def has(self, name: str) -> bool:
+        return name in self._members
 
     def optional(self, name: str, read: Callable[[object], _T]) -> _T | None:
         if self._members.get(name, _MISSING) is None:
@@ -526,4 +530,5 @@ def _read_finding(reader: _Reader) -> Finding:
         message=reader.take("message", _text),
         where=reader.take("where", _text),
         blocks=reader.take("blocks", _flag),
+        source=_read_source(reader) if reader.has("source") else None,
     )

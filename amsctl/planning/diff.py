@@ -318,6 +318,7 @@ def _foreign_mismatch(live: LiveAccount, row: DesiredRow, ref: LegRef, wish: Amo
         severity=Severity.WARNING,
         message=f"the {ref.owner} side is not ours to write: expected {_show(wish)} {ref.leg}, found {_show(found)}",
         where=where,
+        source=row.sources[LEGS.index(ref)] or row.source,
     )
 
 
@@ -326,18 +327,19 @@ def _unproven_releases(live: LiveAccount, wanted: Difference, findings: list[Fin
     nobody here can set right.
     """
     unmet = [finding.where for finding in findings if finding.code == "foreign-mismatch"]
-    released = [(change.where, _address(live, change.execution_firm or "") + "/") for change in wanted.suspensions if change.after is False]
+    released = [(change, _address(live, change.execution_firm or "") + "/") for change in wanted.suspensions if change.after is False]
     if wanted.status is not None and wanted.status.direction is Direction.LOOSEN:
-        released.append((wanted.status.where, _address(live) + "/"))
+        released.append((wanted.status, _address(live) + "/"))
     return [
         Finding(
             code="release-unproven",
             severity=Severity.ERROR,
             message=f"not released while a limit that the manifest names is not there: {first[0]}{_others(len(first) - 1)}",
-            where=where,
+            where=change.where,
             blocks=True,
+            source=change.source,
         )
-        for where, below in released
+        for change, below in released
         if (first := [place for place in unmet if place.startswith(below)])
     ]
 
@@ -365,6 +367,7 @@ def _closed(desired: DesiredAccount, live: LiveAccount, wanted: int) -> Finding:
         message=f"the account is closed at the AMS and cannot be written; {changes} wanted; take it out of the manifests ({desired.source})",
         where=_address(live),
         blocks=wanted > 0,
+        source=desired.source,
     )
 
 
@@ -380,6 +383,7 @@ def _unknown_execution_firms(desired: DesiredAccount, live: LiveAccount, wanted:
             message=f"execution firm {firm.id} is not on this account ({firm.source}); the AMS has: {known}",
             where=_address(live, firm.id),
             blocks=True,
+            source=firm.source,
         )
 
 
@@ -399,6 +403,7 @@ def _ineligible(live: LiveAccount, rows: tuple[RowChange, ...], eligible: Mappin
                 + (f" ({source})" if source else ""),
                 where=_address(live, row.key.execution_firm, row.key.product),
                 blocks=True,
+                source=source,
             )
 
 
@@ -428,6 +433,7 @@ def _implicit(
             "write every leg",
             where=_address(live, row.execution_firm, row.product),
             blocks=unseen,
+            source=row.source,
         )
 
 

@@ -127,13 +127,16 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something a reviewer must know. ``blocks``: apply refuses the plan as long as it holds."""
+    """Something a reviewer must know. ``blocks``: apply refuses the plan as long as it holds. ``source`` is the place in a manifest that it comes from,
+    ``None`` where no manifest speaks of it.
+    """
 
     code: str
     severity: Severity
     message: str
     where: str
     blocks: bool = False
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from amsctl.views.layout import cells, count, wrap
 from amsctl.views.style import PLAIN, Look, Style
 from amsctl.views.words import step_words
 
-_WORST_FIRST: Final = (Outcome.UNKNOWN, Outcome.DIVERGED, Outcome.FAILED, Outcome.BLOCKED, Outcome.VERIFIED, Outcome.SKIPPED)
+WORST_FIRST: Final = (Outcome.UNKNOWN, Outcome.DIVERGED, Outcome.FAILED, Outcome.BLOCKED, Outcome.VERIFIED, Outcome.SKIPPED)
 _GOOD: Final = frozenset({Outcome.VERIFIED, Outcome.SKIPPED})
 STYLE_OF: Final[Mapping[Outcome, Style]] = {
     Outcome.UNKNOWN: Style.DANGER,
@@ -25,7 +25,7 @@ STYLE_OF: Final[Mapping[Outcome, Style]] = {
     Outcome.VERIFIED: Style.GOOD,
     Outcome.SKIPPED: Style.QUIET,
 }
-_MEANING: Final[Mapping[Outcome, str]] = {
+OUTCOME_MEANING: Final[Mapping[Outcome, str]] = {
     Outcome.UNKNOWN: "sent, and nobody can tell whether it took effect",
     Outcome.DIVERGED: "sent, and the AMS holds something else than was asked",
     Outcome.FAILED: "refused by the AMS, or it could not be sent",
@@ -53,7 +53,7 @@ def report_text(report: Report, plan: Plan | None = None, look: Look = PLAIN) ->
 def report_summary_words(report: Report) -> str:
     """``Apply: 5 steps: 1 diverged, 1 blocked, 3 verified; exit code 6.``"""
     counts = report.counts
-    told = ", ".join(f"{counts[outcome]:,} {outcome.value}" for outcome in _WORST_FIRST if counts[outcome]) or "nothing to do"
+    told = ", ".join(f"{counts[outcome]:,} {outcome.value}" for outcome in WORST_FIRST if counts[outcome]) or "nothing to do"
     return f"Apply: {count(len(report.steps), 'step')}: {told}; exit code {int(report.exit_code)}."
 
 
@@ -99,7 +99,7 @@ def _accounts(report: Report, plan: Plan, look: Look) -> Iterator[str]:
 
 
 def _rank(told: StepReport) -> int:
-    return _WORST_FIRST.index(told.outcome)
+    return WORST_FIRST.index(told.outcome)
 
 
 def _steps(
@@ -218,8 +218,8 @@ def _what_landed(report: Report) -> str:
 def _meanings(report: Report, look: Look) -> Iterator[str]:
     """What the outcomes that went wrong mean, once each."""
     counts = report.counts
-    bad = [outcome for outcome in _WORST_FIRST if counts[outcome] and outcome not in _GOOD]
+    bad = [outcome for outcome in WORST_FIRST if counts[outcome] and outcome not in _GOOD]
     for outcome in bad:
-        yield from wrap(f"{outcome.value}: {_MEANING[outcome]}", width=look.width, indent="  ")
+        yield from wrap(f"{outcome.value}: {OUTCOME_MEANING[outcome]}", width=look.width, indent="  ")
     if bad:
         yield ""
