@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from amsctl.planning.plan import Plan
     from amsctl.views.style import Look
 
-PLAN_FORMATS: Final = ("text", "json", "markdown", "csv", "sarif", "junit", "github", "gitlab-terraform", "gitlab-codequality")
+PLAN_FORMATS: Final = ("text", "json", "markdown", "html", "csv", "sarif", "junit", "github", "gitlab-terraform", "gitlab-codequality")
 MARKDOWN_BYTES: Final[Mapping[str, int]] = {"comment": 65_536 - 1_024, "summary": 1_048_576 - 16_384}
 """What the markdown is for, and how long it may be there. A comment holds 65,536 characters, counted here in bytes, and a step summary 1 MiB for all
 that the step writes; the rest is for what a pipeline puts around it.
@@ -30,6 +30,10 @@ def plan_in(form: str, plan: Plan, look: Look, *, limit: int | None = None, limi
             from amsctl.views.markdown import plan_markdown
 
             return (plan_markdown(plan, limit_bytes=limit_bytes),)
+        case "html":
+            from amsctl.views.html import plan_html
+
+            return (plan_html(plan),)
         case "csv":
             from amsctl.views.plan_csv import plan_csv
 
