@@ -77,7 +77,9 @@ def unmet(tally: Tally) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", [4937, 5439], ids=["a stop shorter than the loop can tell", "proven by the resume itself, then put back"])
+@pytest.mark.parametrize(
+    "seed", [4937, 5439, 8929], ids=["a stop too short to tell", "proven by the resume itself", "a look that is not whole"]
+)
 def test_seeds_that_found_a_defect(seed: int) -> None:
     """Beyond those of every run: what each has found is mended."""
     tally = play([seed])
