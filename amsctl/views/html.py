@@ -80,13 +80,13 @@ def plan_html(plan: Plan) -> str:
             rows=[_row(change) for change in ordered[:ROWS_WITHOUT_SCRIPT]],
             others=others,
             others_by_code=_by_code(others),
-            data=_ours(_data(ordered)),
+            data=_ours(_embedded(ordered)),
         )
     )
 
 
 def _ours(text: str) -> Markup:
-    """Text that stands in the page as it is: our own style and script, and the rows, in which ``_data`` leaves no sign that HTML knows."""
+    """Text that stands in the page as it is: our own style and script, and the rows, in which ``_embedded`` leaves no sign that HTML knows."""
     return Markup(text)  # noqa: S704 -- see above
 
 
@@ -406,7 +406,7 @@ def _usage(change: Change) -> str:
     return "unknown" if change.kind is ChangeKind.LIMIT and change.direction is Direction.TIGHTEN else ""
 
 
-def _data(changes: Sequence[Change]) -> str:
+def _embedded(changes: Sequence[Change]) -> str:
     """All rows as JSON that may stand inside a script element: tables of texts, and rows that point into them."""
     accounts = sorted({str(change.account_key) for change in changes})
     firms = sorted({change.execution_firm for change in changes if change.execution_firm is not None})

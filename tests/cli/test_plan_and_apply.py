@@ -29,6 +29,26 @@ def test_the_documents_keep_their_schemas(run: Run, project: Path, sandbox: Sand
     assert sandbox.book.account("DV10121801A").row("3N1", "CJ.FUT.NYMEX") == (300, 600, 9000, 2000)
 
 
+def test_two_saved_plans_held_against_each_other(run: Run, project: Path, tmp_path: Path) -> None:
+    """The reviewed plan and a fresh one: no difference and 0, then what is new and 2; a file that is no plan is an error."""
+    reviewed, fresh = tmp_path / "reviewed.json", tmp_path / "fresh.json"
+    run("-C", str(project), "plan", "-o", str(reviewed))
+    run("-C", str(project), "plan", "-o", str(fresh))
+    same = run("diff", "--detailed-exitcode", str(reviewed), str(fresh))
+    assert same.code == 0, same
+    account = project / "accounts" / "dv.yaml"
+    account.write_text(account.read_text() + "        CC.FUT.NYMEX: {ef: {long: 1, short: 1}}\n")
+    run("-C", str(project), "plan", "-o", str(fresh))
+    assert run("diff", str(reviewed), str(fresh)).code == 0
+    told = run("diff", "--detailed-exitcode", str(reviewed), str(fresh), "--format", "json")
+    assert told.code == 2
+    document = json.loads(told.out)
+    assert_valid("plan-diff.v1", document)
+    assert {(change["product"], change["leg"]) for change in document["new"]} == {("CC.FUT.NYMEX", "long"), ("CC.FUT.NYMEX", "short")}
+    assert "Only in the second:" in run("diff", str(reviewed), str(fresh)).out
+    assert run("diff", str(reviewed), str(account)).code == 1
+
+
 def test_every_kind_of_change_keeps_the_schema(run: Run, project: Path) -> None:
     """Status, suspension, tombstone, a new row and findings, in one plan."""
     account = project / "accounts" / "dv.yaml"

@@ -24,7 +24,9 @@ OWNERS = {
     "click": {"cli"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},
-    "deepdiff": {"applying"},
+    "deepdiff": {"applying", "planning"},
+    "jinja2": {"views"},
+    "markupsafe": {"views"},
     "sqlalchemy": {"ledger"},
     "alembic": {"ledger"},
     "dateutil": {"windows"},
@@ -39,7 +41,20 @@ CLOCKS_AND_CHANCE = {"time", "datetime", "random", "secrets", "uuid", "socket", 
 FOUNDATION = ("model.py", "errors.py", "diagnostics.py", "config.py", "resources.py")
 
 # Costly to load: a module that needs one of them is loaded by the command that needs it, never by `amsctl --help`.
-HEAVY = ("httpx", "aiohttp", "jsonschema", "deepdiff", "starlette", "uvicorn", "asyncio", "yaml", "sqlalchemy", "alembic", "dateutil")
+HEAVY = (
+    "httpx",
+    "aiohttp",
+    "jsonschema",
+    "deepdiff",
+    "starlette",
+    "uvicorn",
+    "asyncio",
+    "yaml",
+    "sqlalchemy",
+    "alembic",
+    "dateutil",
+    "jinja2",
+)
 
 
 def room_of(path: Path) -> str:
