@@ -104,15 +104,23 @@ def plan(manifests: Manifests, live: Live) -> Plan:
         selection=manifests.selection,
         git=commit_of(project.root),
     )
-    return flow.assembled(wish, parts, SystemClock())
+    protected = {live.accounts[account.key].key for account in manifests.desired.headers() if account.protected}
+    return flow.assembled(wish, parts, SystemClock(), protected=protected)
 
 
 def apply(
-    plan: Plan, manifests: Manifests, *, environ: Mapping[str, str] | None = None, approved: bool = False, reason: str | None = None
+    plan: Plan,
+    manifests: Manifests,
+    *,
+    environ: Mapping[str, str] | None = None,
+    approved: bool = False,
+    reason: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> Report:
     """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write.
 
-    ``approved`` must be true: calling this is the approval, and there is nobody to ask. Stale when the plan has expired, was carried out already, or
+    ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides``
+    are ``GUARD@DIGEST`` texts. Stale when the plan has expired, was carried out already, or
     target, manifests or the rules of the project are no longer what it saw; Refused when a finding blocks it; Later when a lock, a freeze or a window
     forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by the report (``stale``), whose ``exit_code`` says how it
     ended.
@@ -134,7 +142,15 @@ def apply(
             project=project,
             environment=environment,
             ledger=ledger,
-            cause=runs.cause_of(plan, project, environment, environ, consent="approved by the calling program", reason=reason),
+            cause=runs.cause_of(
+                plan,
+                project,
+                environment,
+                environ,
+                consent="approved by the calling program",
+                reason=reason,
+                overrides=flow.overrides_of(overrides, plan),
+            ),
             surroundings=runs.Surroundings(environ=environ),
         )
         return flow.run(runs.carry_out(plan, undertaking))

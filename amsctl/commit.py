@@ -32,7 +32,13 @@ def message_of(directory: str, commit: str) -> str | None:
 
 
 def _git(directory: str, *arguments: str) -> str | None:
-    """The output of a git command that writes nothing, or ``None`` when it fails.
+    """The output of a git command as text, or ``None`` when it fails."""
+    said = git_output(directory, *arguments)
+    return None if said is None else said.decode("utf-8", "replace")
+
+
+def git_output(directory: str, *arguments: str, given: bytes = b"") -> bytes | None:
+    """The output of a git command that writes nothing and is ``given`` a standard input, or ``None`` when it fails.
 
     A repository's own configuration may name programs for git to run: none of them is run, and of this process's environment, where secrets are, git
     is given only what it needs.
@@ -46,8 +52,8 @@ def _git(directory: str, *arguments: str) -> str | None:
             env=environ,
             timeout=_GIT_SECONDS,
             check=True,
-            stdin=subprocess.DEVNULL,
+            input=given,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.model import Owner, Undeclared, UnsetMeans
@@ -179,6 +179,97 @@ class Window:
     source: Source | None = None
 
 
+class GuardName(StrEnum):
+    """What a guard measures in a plan (``planning.guards``)."""
+
+    ACCOUNTS_CHANGED = "accountsChanged"
+    ROWS_CHANGED = "rowsChanged"
+    ROWS_UNSET = "rowsUnset"
+    ACCOUNT_ROWS_UNSET = "accountRowsUnset"
+    RAISED = "raised"
+    RAISED_LOTS = "raisedLots"
+    UNLIMITED = "unlimited"
+    ZERO_CROSSINGS = "zeroCrossings"
+    JUMPS_UP = "jumpsUp"
+    JUMPS_DOWN = "jumpsDown"
+    ABOVE_USE = "aboveUse"
+    BELOW_USE = "belowUse"
+    RELEASED = "released"
+    ACTIVATED = "activated"
+    SUSPENDED = "suspended"
+    DEACTIVATED = "deactivated"
+    PROTECTED = "protected"
+
+
+class Op(StrEnum):
+    """How the two halves of a threshold go together."""
+
+    AND = "and"
+    OR = "or"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """Passed when more than ``amount`` things, or more than ``percent`` of all there are, are met with; with both, ``op`` tells whether one is enough.
+    ``factor`` is what the guards that compare amounts compare with, ``None`` for the others.
+
+    There is no size below which a plan is not looked at: who wants small ones to pass says so with ``op: and`` and an amount.
+    """
+
+    percent: int | None = None
+    amount: int | None = None
+    op: Op = Op.OR
+    factor: int | None = None
+
+    def passed(self, measured: int, of: int | None) -> bool:
+        """Whether a measure is beyond it. Of nothing, anything is all; a measure that has no whole is held against the amount alone."""
+        over = []
+        if self.amount is not None:
+            over.append(measured > self.amount)
+        if self.percent is not None and of is not None:
+            over.append(measured * 100 > self.percent * of)
+        return bool(over) and (all(over) if self.op is Op.AND else any(over))
+
+
+Guards: TypeAlias = Mapping[GuardName, tuple[Threshold, ...]]
+"""The guards that are on, each with the thresholds of which none may be passed. Empty: all are switched off."""
+
+
+def _small_or(percent: int, amount: int, *more: Threshold, factor: int | None = None) -> tuple[Threshold, ...]:
+    """More than a part of the whole, but not where it is only a few."""
+    return (Threshold(percent=percent, amount=amount, op=Op.AND, factor=factor), *more)
+
+
+USUAL_GUARDS: Final[Guards] = {
+    GuardName.ACCOUNTS_CHANGED: _small_or(50, 10, Threshold(amount=50)),
+    GuardName.ROWS_CHANGED: _small_or(50, 20, Threshold(amount=500)),
+    GuardName.ROWS_UNSET: (Threshold(percent=50), Threshold(amount=20)),
+    GuardName.ACCOUNT_ROWS_UNSET: (Threshold(percent=50),),
+    GuardName.RAISED: _small_or(25, 4, Threshold(amount=20, factor=2), Threshold(amount=0, factor=5), factor=2),
+    GuardName.RAISED_LOTS: _small_or(50, 10_000, Threshold(amount=100_000)),
+    GuardName.UNLIMITED: (Threshold(percent=50), Threshold(amount=20)),
+    GuardName.ZERO_CROSSINGS: _small_or(50, 4, Threshold(amount=20)),
+    GuardName.JUMPS_UP: (Threshold(amount=0, factor=10),),
+    GuardName.JUMPS_DOWN: _small_or(25, 4, Threshold(amount=20, factor=10), factor=10),
+    GuardName.ABOVE_USE: _small_or(50, 4, factor=100),
+    GuardName.BELOW_USE: _small_or(25, 4, Threshold(amount=10)),
+    GuardName.RELEASED: _small_or(50, 2, Threshold(amount=10)),
+    GuardName.ACTIVATED: _small_or(50, 2, Threshold(amount=10)),
+    GuardName.SUSPENDED: _small_or(50, 4, Threshold(amount=50)),
+    GuardName.DEACTIVATED: _small_or(50, 4, Threshold(amount=50)),
+    GuardName.PROTECTED: (Threshold(amount=0),),
+}
+"""Where the project file says nothing else (docs/howto/guards.md tells what each is for)."""
+
+USUAL_FACTORS: Final[Mapping[GuardName, int]] = {
+    GuardName.RAISED: 2,
+    GuardName.JUMPS_UP: 10,
+    GuardName.JUMPS_DOWN: 10,
+    GuardName.ABOVE_USE: 100,
+}
+"""The guards that compare amounts, and the factor where a threshold does not name one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """One AMS that can be planned against. ``${NAME}`` is already replaced."""
@@ -213,4 +304,4 @@ class Project:
     requests: Requests = field(default_factory=Requests)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     windows: tuple[Window, ...] = ()
-    guards_off: bool = False
+    guards: Guards = field(default_factory=lambda: USUAL_GUARDS)

@@ -6,19 +6,20 @@ The command line and the public interface both come through here; there is no se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from amsctl.applying.means import stamp
 from amsctl.concurrently import first_of
-from amsctl.config import Environment, Project
+from amsctl.config import Environment, GuardName, Guards, Project
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.errors import AmsError, ManifestErrors, Refused, Stale
-from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner
+from amsctl.errors import AmsError, ManifestErrors, Refused, Stale, UsageError
+from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
-from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Git, Origin, Plan, Selection, Target
+from amsctl.planning.guards import finding_code, judge, verdict_words
+from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Finding, Git, Origin, Plan, Selection, Target
 from amsctl.version import version
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from amsctl.wire.answers import AccountEntry
 
 _NAMED_ACCOUNTS: Final = 10
+OVERRIDE_DIGITS: Final = 12
+"""So much of a plan's digest an override must name: nobody types that by chance."""
 T = TypeVar("T")
 Work: TypeAlias = Callable[[DesiredAccount, LiveAccount, Firm], Awaitable[T]]
 """What is done with one account once it is read."""
@@ -214,41 +217,82 @@ async def side_by_side(desired: Desired, reader: Reader, work: Work[T], *, concu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseBranch:
+    """The branch that a change is to be merged into, as far as it holds for the change: whoever proposes one cannot take away what guards it.
+
+    ``guards`` are those of its project file, ``None`` where it has none yet; ``protected`` its protected accounts and ``kept`` those that are protected
+    in the whole of the manifests planned, firms as written.
+    """
+
+    commit: str
+    guards: Guards | None
+    protected: tuple[AccountKey, ...]
+    kept: tuple[AccountKey, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked for: the manifests, where they stand, and for which AMS."""
+    """What is asked for: the manifests, where they stand, for which AMS, and which branch they are to be merged into."""
 
     project: Project
     environment: Environment
     desired: Desired
     selection: Selection = field(default_factory=Selection)
     git: Git | None = None
+    base: BaseBranch | None = None
 
 
 async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = silent) -> Plan:
     """The plan for the manifests on the live state. Reads only. AmsError when any read fails; ManifestErrors for doubles that only the AMS shows."""
     rules = rules_of(wish.project, wish.environment)
     parts: list[AccountPlan] = []
+    protected: set[AccountKey] = set()
 
     async def plan_account(desired: DesiredAccount, live: LiveAccount, firm: Firm) -> AccountPlan:
+        if desired.protected:
+            protected.add(live.key)
         eligible = await reader.eligible_products(firm, live.key.number) if added_rows(desired, live, rules) else None
         return arrange(diff(desired, live, rules, eligible), live, rules)
 
     async for part in side_by_side(wish.desired, reader, plan_account, concurrency=wish.project.requests.concurrency):
         parts.append(part)
         progress(len(parts), len(wish.desired), reader.calls)
-    return assembled(wish, parts, clock)
+    base = None
+    if wish.base is not None:
+        before, kept = [await _named(keys, reader) for keys in (wish.base.protected, wish.base.kept)]
+        base = Base(commit=wish.base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
+        protected |= before
+    return assembled(wish, parts, clock, protected=protected, base=base)
 
 
-def assembled(wish: Wish, parts: Iterable[AccountPlan], clock: Clock) -> Plan:
+async def _named(keys: Iterable[AccountKey], reader: Reader) -> set[AccountKey]:
+    """The accounts under the AMS's names of their firms; a firm that it does not know (any more) stays as written."""
+    named: set[AccountKey] = set()
+    firms: dict[str, str] = {}
+    for key in keys:
+        if key.firm not in firms:
+            try:
+                firms[key.firm] = (await reader.resolve(key.firm)).name
+            except AmsError:
+                firms[key.firm] = key.firm
+        named.add(AccountKey(firms[key.firm], key.number))
+    return named
+
+
+def assembled(
+    wish: Wish, parts: Iterable[AccountPlan], clock: Clock, *, protected: Collection[AccountKey] = (), base: Base | None = None
+) -> Plan:
     """The plan of a run from the plans of its accounts."""
+    guards = wish.project.guards if wish.base is None or wish.base.guards is None else wish.base.guards
     return assemble(
         parts,
         target=target_of(wish.project, wish.environment),
-        origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection),
+        origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection, base=base),
         created_at=stamp(clock),
         expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
         tool_version=version(),
-        guards_off=wish.project.guards_off,
+        guards=guards,
+        protected=protected,
     )
 
 
@@ -296,12 +340,66 @@ def check_age(plan: Plan, clock: Clock) -> None:
         raise Stale("the plan has expired", expected=f"use before {plan.expires_at}", found=now, hint="plan again")
 
 
-def check_findings(plan: Plan) -> None:
-    """Refused when a finding blocks the plan."""
-    blocking = plan.blocking
+def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] = ()) -> None:
+    """Refused when a finding blocks the plan, or a guard of the project holds it up, and it is not one that was overridden by name.
+
+    ``guards`` are those of the project as it is now: a plan that was made under laxer ones does not pass by them.
+    """
+    overridden = {finding_code(guard) for guard in overrides}
+    blocking = [finding for finding in plan.blocking if finding.code not in overridden]
     if blocking:
         first = blocking[0]
         others = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
-        raise Refused(
-            f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint="correct the manifests and plan again"
-        )
+        raise Refused(f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint=_way_out(plan, blocking))
+    base = plan.origin.base
+    now = judge(
+        plan.changes,
+        plan.observed,
+        guards,
+        unset_means=UnsetMeans(plan.target.unset_means),
+        unprotected=() if base is None else base.unprotected,
+    )
+    for verdict in now:
+        if verdict.passed and verdict.guard not in overrides:
+            raise Refused(
+                f"a guard holds the plan up that it was not made under: {verdict_words(verdict)}",
+                where=verdict.where,
+                hint="plan again: the guards of the project file have changed",
+            )
+    if not guards and plan.target.protected:
+        raise Refused("a protected environment needs guards", found="guards: none", hint="take it out of amsctl.yaml and plan again")
+
+
+def _way_out(plan: Plan, blocking: Iterable[Finding]) -> str:
+    names = {finding_code(guard): guard for guard in GuardName}
+    guards = [names.get(finding.code) for finding in blocking]
+    if None in guards:
+        return "correct the manifests and plan again"
+    meant = " ".join(f"--override {guard}@{plan.digest[: len('sha256:') + OVERRIDE_DIGITS]}" for guard in guards)
+    return f"correct the manifests and plan again; or, if it is meant: amsctl apply FILE {meant}"
+
+
+def overrides_of(texts: Iterable[str], plan: Plan) -> tuple[GuardName, ...]:
+    """The guards that ``GUARD@DIGEST`` texts override for this plan. UsageError when one names no guard, Refused when its digest is another plan's or
+    too short to be one.
+    """
+    found = []
+    for text in texts:
+        name, _, digest = text.partition("@")
+        if name not in list(GuardName) or not digest:
+            raise UsageError(
+                "an override is GUARD@DIGEST",
+                found=text,
+                expected=f"one of {', '.join(GuardName)}, and the digest of the plan that it is for",
+            )
+        hexadecimal = digest.removeprefix("sha256:")
+        if len(hexadecimal) < OVERRIDE_DIGITS or not plan.digest.removeprefix("sha256:").startswith(hexadecimal):
+            raise Refused(
+                "an override is for another plan",
+                where=name,
+                expected=f"at least {OVERRIDE_DIGITS} digits of {plan.digest}",
+                found=digest,
+                hint="look at this plan, and name its own digest if it is meant",
+            )
+        found.append(GuardName(name))
+    return tuple(dict.fromkeys(found))

@@ -210,6 +210,7 @@ class DesiredAccount:
     status: Literal[AccountStatus.ACTIVE, AccountStatus.INACTIVE] | None = None
     status_source: Source | None = None
     undeclared: Undeclared | None = None
+    protected: bool = False
     execution_firms: tuple[DesiredExecutionFirm, ...] = ()
 
 

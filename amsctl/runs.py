@@ -21,6 +21,7 @@ from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
+from amsctl.config import GuardName
 from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
 from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
 from amsctl.ledger.evidence import Earlier, earlier_of
@@ -117,6 +118,7 @@ def cause_of(
     consent: str,
     reason: str | None,
     resumed: Run | None = None,
+    overrides: Sequence[GuardName] = (),
 ) -> Cause:
     """Who and why, as far as the plan's commit, the surroundings and the command line tell."""
     from amsctl.commit import message_of
@@ -130,7 +132,14 @@ def cause_of(
         consent=consent,
         resumes=None if resumed is None else resumed.id,
         inverse_digest="" if resumed is None else resumed.inverse_digest,
+        overrides=tuple(overrides) if resumed is None else overridden(resumed),
     )
+
+
+def overridden(run: Run) -> tuple[GuardName, ...]:
+    """The guards that were overridden by name when a run began."""
+    named = run.body.get("overrides")
+    return tuple(GuardName(name) for name in named if name in list(GuardName)) if isinstance(named, list) else ()
 
 
 # --- writing ---
@@ -183,7 +192,7 @@ class _Conduct:
 
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
-        check_findings(plan)
+        check_findings(plan, u.project.guards, u.cause.overrides)
         check_consistency(plan)
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
@@ -300,7 +309,8 @@ class _Conduct:
             created_at=stamp(self.clock),
             expires_at=stamp(self.clock, later_seconds=PLAN_LIFETIME_SECONDS),
             tool_version=version(),
-            guards_off=self.u.project.guards_off,
+            guards=self.u.project.guards,
+            protected=frozenset(seen.account_key for seen in self.plan.observed if seen.protected),
         )
 
 
@@ -564,6 +574,8 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
     runs, earlier = earlier_of(plan, ledger)
     written, names = earlier.made | earlier.doubtful, {one.id for one in runs}
     rules = rules_of(wish.project, wish.environment)
+    wished = {account.key for account in wish.desired.headers() if account.protected}
+    protected: set[AccountKey] = set()
     observed = {seen.account_key: seen for seen in plan.observed}
     grouped: dict[AccountKey, list[Change]] = {}
     for change in plan.changes:
@@ -578,6 +590,8 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         if any(change.id in written for change in changes):
             firm = await reader.resolve(key.firm)
             live = await reader.account(firm, key.number)
+            if wished & {AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number)}:
+                protected.add(live.key)
             part = restoring(live, ours, rules, others=others)
             made = [change for change in changes if change.id in earlier.made]
             parts.append(part if as_it_was(live, made, observed[key].sha256) else with_warning(part))
@@ -588,7 +602,8 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         created_at=stamp(clock),
         expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
         tool_version=version(),
-        guards_off=wish.project.guards_off,
+        guards=wish.project.guards,
+        protected=protected,
     )
     return inversion.whole(parts)
 

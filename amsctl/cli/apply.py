@@ -15,6 +15,9 @@ from amsctl.errors import ApprovalMissing, Stale, UsageError
 from amsctl.views.plan_text import plan_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amsctl.config import GuardName
     from amsctl.planning.plan import Plan
 
 EPILOG = """\
@@ -23,6 +26,7 @@ Examples:
   amsctl apply plan.json --format json --events events.jsonl
   amsctl apply plan.json --barrier run --reason "RISK-1234 client default"
   amsctl apply                  plan, show, ask, apply
+  amsctl apply plan.json --override raised@sha256:6f1ed002ab55   it is meant, and I looked
   amsctl apply --auto-approve   in a pipeline, on an unprotected environment
 """
 
@@ -30,6 +34,13 @@ Examples:
 @click.command("apply", cls=Command, epilog=EPILOG)
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("--auto-approve", is_flag=True, help="Do not ask before a fresh plan is applied.")
+@click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="GUARD@DIGEST",
+    help="Carry the plan of that digest out although GUARD holds it up; recorded in the ledger; repeatable.",
+)
 @run_options
 @selection_options
 @pass_session
@@ -37,6 +48,7 @@ def command(
     session: Session,
     file: str | None,
     auto_approve: bool,
+    overrides: tuple[str, ...],
     barrier: str | None,
     reason: str | None,
     events_path: str | None,
@@ -53,6 +65,10 @@ def command(
         raise UsageError(
             "a saved plan is carried out whole", found="--account or -l beside FILE", hint="make a plan of the part that you mean"
         )
+    if file is None and overrides:
+        raise UsageError(
+            "an override is for a saved plan", found="--override without FILE", hint="amsctl plan -o FILE, and look at it first"
+        )
     if file is None:
         plan, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
     else:
@@ -60,9 +76,26 @@ def command(
     with refusals_told(session, plan, form):
         if file is not None:
             check_saved(session, plan)
-        report = carry_out(session, plan, consent=consent, barrier=barrier, reason=reason, events_path=events_path)
+        report = carry_out(
+            session,
+            plan,
+            consent=consent,
+            overrides=overridden_guards(overrides, plan),
+            barrier=barrier,
+            reason=reason,
+            events_path=events_path,
+        )
     show_report(session, plan, report, form)
     return report.exit_code
+
+
+def overridden_guards(overrides: Sequence[str], plan: Plan) -> tuple[GuardName, ...]:
+    """The guards that are overridden for this plan."""
+    if not overrides:
+        return ()
+    from amsctl import flow
+
+    return flow.overrides_of(overrides, plan)
 
 
 def check_saved(session: Session, plan: Plan) -> None:
@@ -101,7 +134,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
         )
     plan = make_plan(session, Selection(accounts=accounts, labels=labels))
     session.console.show(plan_text(plan, session.console.log_look))
-    flow.check_findings(plan)
+    flow.check_findings(plan, session.project().guards)
     if not plan.changes:
         return plan, "nothing to agree to"
     if auto_approve:

@@ -15,6 +15,7 @@ Examples:
   amsctl plan                               everything, default environment
   amsctl -e new-release plan -o plan.json   save what is reviewed and applied
   amsctl plan --account DV10121801A -l desk=softs
+  amsctl plan --base origin/main -o plan.json   for a merge request: what guards it comes from main
   amsctl plan --detailed-exitcode           2 when changes are pending
   amsctl plan --format json | jq .summary
   amsctl plan -o plan.json --format markdown > comment.md
@@ -24,6 +25,11 @@ Examples:
 @click.command("plan", cls=Command, epilog=EPILOG)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("-o", "--out", metavar="FILE", help="Save the plan, for show and apply.")
+@click.option(
+    "--base",
+    metavar="REF",
+    help="The branch that the change is to be merged into, as origin/main: its guards and its protected accounts hold for the change.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
 @click.option("--format", "form", type=click.Choice(PLAN_FORMATS), default="text", help="How to print the plan; the default is text.")
 @size_option
@@ -33,6 +39,7 @@ def command(
     session: Session,
     paths: tuple[str, ...],
     out: str | None,
+    base: str | None,
     detailed_exitcode: bool,
     form: str,
     size: str,
@@ -48,7 +55,7 @@ def command(
 
     if out == "-":
         raise UsageError("-o names a file", found="-", hint="--format json prints the plan to standard output")
-    plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
+    plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels), base=base)
     if out is not None:
         write_plan(plan, out)
         session.console.note(f"plan saved to {out}")

@@ -12,6 +12,9 @@ from amsctl.views.formats import MARKDOWN_BYTES
 
 if TYPE_CHECKING:
     from amsctl.cli.session import Session
+    from amsctl.config import Project
+    from amsctl.flow import BaseBranch
+    from amsctl.manifests.load import Desired
     from amsctl.planning.plan import Plan, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,8 +40,8 @@ def size_option(command: F) -> F:
     )(command)
 
 
-def make_plan(session: Session, selection: Selection) -> Plan:
-    """A fresh plan against the chosen environment. Reads only."""
+def make_plan(session: Session, selection: Selection, *, base: str | None = None) -> Plan:
+    """A fresh plan against the chosen environment, for a change that is to be merged into ``base``. Reads only."""
     from amsctl.manifests.load import load
 
     project, environment = session.project(), session.environment()
@@ -51,7 +54,14 @@ def make_plan(session: Session, selection: Selection) -> Plan:
     from amsctl.ams.clock import SystemClock
     from amsctl.commit import commit_of
 
-    wish = flow.Wish(project=project, environment=environment, desired=desired, selection=selection, git=commit_of(project.root))
+    wish = flow.Wish(
+        project=project,
+        environment=environment,
+        desired=desired,
+        selection=selection,
+        git=commit_of(project.root),
+        base=_base_branch(project, base, desired, selection),
+    )
 
     async def read_and_plan() -> Plan:
         async with open_reader(environment, project.requests) as reader:
@@ -59,6 +69,17 @@ def make_plan(session: Session, selection: Selection) -> Plan:
                 return await flow.make_plan(wish, reader, clock=SystemClock(), progress=progress)
 
     return flow.run(read_and_plan())
+
+
+def _base_branch(project: Project, ref: str | None, desired: Desired, selection: Selection) -> BaseBranch | None:
+    """What holds on the branch ``ref``, against the whole of the manifests here."""
+    if ref is None:
+        return None
+    from amsctl.base import base_branch
+    from amsctl.manifests.load import load
+
+    whole = desired if not (selection.paths or selection.accounts or selection.labels) else load(project)
+    return base_branch(project, ref, whole)
 
 
 # --- plan files ---

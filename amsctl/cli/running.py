@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from amsctl.applying.means import Stop
     from amsctl.applying.report import Report
     from amsctl.cli.session import Session
+    from amsctl.config import GuardName
     from amsctl.ledger.store import Ledger
     from amsctl.ledger.values import Run
     from amsctl.planning.plan import Plan
@@ -61,6 +62,7 @@ def carry_out(
     reason: str | None,
     events_path: str | None,
     resumed: Run | None = None,
+    overrides: tuple[GuardName, ...] = (),
 ) -> Report:
     """Carry out a plan, or go on with a run (behind the barrier that it had, where none is named), with progress and signals. Interrupted when a second
     signal stops it at once.
@@ -86,6 +88,7 @@ def carry_out(
                 consent=consent,
                 reason=reason,
                 resumed=resumed,
+                overrides=overrides,
                 barrier=barrier or ("account" if resumed is None else str(resumed.body.get("barrier") or "account")),
                 recorders=recorders,
                 stop=stop,
@@ -114,6 +117,7 @@ def undertaking_of(
     consent: str = "",
     reason: str | None = None,
     resumed: Run | None = None,
+    overrides: tuple[GuardName, ...] = (),
     barrier: str = "account",
     **more: Any,
 ) -> Undertaking:
@@ -126,7 +130,9 @@ def undertaking_of(
         project=session.project(),
         environment=environment,
         ledger=ledger,
-        cause=runs.cause_of(plan, session.project(), environment, session.environ, consent=consent, reason=reason, resumed=resumed),
+        cause=runs.cause_of(
+            plan, session.project(), environment, session.environ, consent=consent, reason=reason, resumed=resumed, overrides=overrides
+        ),
         barrier=Barrier(barrier),
         tell=session.console.note,
         surroundings=runs.Surroundings(environ=session.environ),

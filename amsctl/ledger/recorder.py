@@ -16,6 +16,7 @@ from amsctl.wire.bodies import request_bytes
 
 if TYPE_CHECKING:
     from amsctl.applying.report import Report, StepReport
+    from amsctl.config import GuardName
     from amsctl.ledger.store import Ledger
 
 _TOGETHER: Final = 64
@@ -28,7 +29,8 @@ _Waiting = tuple[Draft, "asyncio.Future[None]"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """Who runs, and why: the bodies ``who`` and ``why`` of a run's first record, how it was agreed to, which run it resumes, and the inverse plan
-    of the run that it resumes. ``barrier`` is what a failure keeps from loosening: a resume keeps to it.
+    of the run that it resumes. ``barrier`` is what a failure keeps from loosening: a resume keeps to it. ``overrides`` are the guards that
+    held the plan up and were overridden by name.
     """
 
     who: Mapping[str, object] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Cause:
     resumes: str | None = None
     inverse_digest: str = ""
     barrier: str = "account"
+    overrides: tuple[GuardName, ...] = ()
 
 
 class LedgerRecorder:
@@ -81,6 +84,7 @@ class LedgerRecorder:
             "why": dict(self._cause.why),
             "barrier": self._cause.barrier,
             "consent": self._cause.consent,
+            "overrides": list(self._cause.overrides),
             "approvals": [dict(approval) for approval in self._cause.approvals],
             "resumes": self._cause.resumes,
             "tool": plan.tool_version,

@@ -62,6 +62,7 @@ class Account(NamedTuple):
     status: str | None
     status_pos: int
     undeclared: str | None
+    protected: bool
     execution_firms: tuple[ExecutionFirm, ...]
 
 
@@ -113,11 +114,12 @@ def account(document: Map, refused: list[Refused]) -> Account | None:
     try:
         metadata, spec = _envelope(document, "Account")
         firm, number, pos, labels = _metadata(metadata)
-        _only(spec, ("status", "undeclared", "executionFirms"))
+        _only(spec, ("status", "undeclared", "protected", "executionFirms"))
         status, status_pos = _choice(spec, "status", ("Active", "Inactive"))
         undeclared, _ = _choice(spec, "undeclared", ("ignore", "report", "unset"))
+        protected = "protected" in spec.entries and _switch(spec.entries["protected"][1])[0]
         firms = _mapping(spec, "executionFirms")
-        record = Account(firm, number, pos, labels, status, status_pos, undeclared, ())
+        record = Account(firm, number, pos, labels, status, status_pos, undeclared, protected, ())
     except _Wrong:
         refused.append(Refused("account", document))
         firms = _found_mapping(document, "spec", "executionFirms")

@@ -33,6 +33,7 @@ class AccountEntry(NamedTuple):
     labels: tuple[tuple[str, str], ...]
     profiles: frozenset[str]
     record: bytes
+    protected: bool = False
     uses: tuple[tuple[str, int], ...] = ()
 
 
@@ -150,7 +151,8 @@ class _Contents:
             self._refused_account(document)
             return
         used = frozenset(name for firm in record.execution_firms for name, _ in firm.profiles)
-        self.accounts.append(AccountEntry(record.firm, record.number, record.pos, record.labels, used, marshal.dumps(_plain(record))))
+        spooled = marshal.dumps(_plain(record))
+        self.accounts.append(AccountEntry(record.firm, record.number, record.pos, record.labels, used, spooled, record.protected))
         breach = naming_breach(record.number)
         if breach is not None:
             self.warnings.append(
@@ -168,7 +170,7 @@ class _Contents:
         uses = tuple(compiled.profile_uses(document))
         firm, number = compiled.text_at(document, "metadata", "clearingFirm"), compiled.text_at(document, "metadata", "accountNumber")
         self.accounts.append(
-            AccountEntry(firm or "", number or "", _number_pos(document), (), frozenset(name for name, _ in uses), b"", uses)
+            AccountEntry(firm or "", number or "", _number_pos(document), (), frozenset(name for name, _ in uses), b"", uses=uses)
         )
 
     def _profile(self, document: Map) -> None:
@@ -197,7 +199,7 @@ def _number_pos(document: Map) -> int:
 def _plain(record: compiled.Account) -> Any:
     """The record as bare tuples: ``marshal`` refuses subclasses."""
     firms = tuple((*firm[:5], tuple(tuple(row) for row in firm.rows)) for firm in record.execution_firms)
-    return (*record[:7], firms)
+    return (*record[:8], firms)
 
 
 def _explain(refused: list[compiled.Refused], findings: Findings) -> None:

@@ -104,7 +104,7 @@ _ORDER: Final[tuple[tuple[Path, tuple[str, ...]], ...]] = (
     (
         ("spec",),
         (
-            *("status", "undeclared", "executionFirms", "limits"),
+            *("status", "undeclared", "protected", "executionFirms", "limits"),
             *("manifests", "ownership", "unsetMeans", "defaultEnvironment", "environments", "requests", "ledger", "windows", "guards"),
         ),
     ),

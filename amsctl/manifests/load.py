@@ -36,13 +36,15 @@ class _Place(NamedTuple):
     pos: int
     offset: int
     size: int
+    protected: bool
 
 
 class Header(NamedTuple):
-    """Which account, and where it is declared."""
+    """Which account, where it is declared, and whether it is protected."""
 
     key: AccountKey
     source: Source
+    protected: bool
 
 
 class Desired:
@@ -80,7 +82,7 @@ class Desired:
 
     def headers(self) -> Iterator[Header]:
         """Key and place of each selected account, in order, without reading the accounts."""
-        return (Header(AccountKey(place.firm, place.number), source(place.file, place.pos)) for place in self._places)
+        return (Header(AccountKey(place.firm, place.number), source(place.file, place.pos), place.protected) for place in self._places)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -255,7 +257,7 @@ class Reading:
             what = f"the account {entry.firm}/{entry.number} is declared twice"
             self._twice("duplicate-account", what, file, entry.pos, self._first[key])
             return
-        place = _Place(entry.firm, entry.number, file, entry.pos, self._spool.write(entry.record), len(entry.record))
+        place = _Place(entry.firm, entry.number, file, entry.pos, self._spool.write(entry.record), len(entry.record), entry.protected)
         self._first[key] = place
         if not entry.record:
             return

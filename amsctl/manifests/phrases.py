@@ -106,6 +106,7 @@ _ELSEWHERE: Final = {
     "executionFirms": "executionFirms stand in spec",
     "status": "status stands in spec",
     "undeclared": "undeclared stands in spec",
+    "protected": "protected stands in the spec of an Account, or in an environment",
     "limits": "limits stand in an execution firm, or in the spec of a LimitProfile",
     "profiles": "profiles stand in an execution firm",
     "suspended": "suspended stands in an execution firm",
@@ -225,6 +226,10 @@ def _wrong_word(error: ValidationError, place: Place, findings: Findings) -> Non
             hint=hint,
         )
         return
+    if words == ["none"]:
+        hint = "write {amount: 10}, or none to switch it off"
+        findings.add("choice", f"{clip(key)} has an unknown value", place.pos, expected="a mapping or none", found=found(place), hint=hint)
+        return
     code = {"apiVersion": "api-version", "kind": "kind"}.get(key, "choice")
     meant = _meant(text, words) if text else None
     findings.add(code, f"{clip(key)} has an unknown value", place.pos, expected=one_of(words), found=found(place), hint=meant)
@@ -236,6 +241,8 @@ def _wrong_choice(error: ValidationError, place: Place, findings: Findings) -> N
     if _title(error) == "amount":
         expected, hint = "a whole number from 0 to 2147483647, or unlimited", amount_hint(place.node)
         findings.add("amount", f"{key} is not a limit", place.pos, expected=expected, found=found(place), hint=hint)
+    elif _title(error) == "threshold":
+        findings.add("threshold", f"{key} has no threshold", place.outer, expected="percent, amount or both", found=found(place))
     else:
         findings.add(
             "rate", f"{key} is not a rate", place.pos, expected="a number above 0 and up to 100000, or unlimited", found=found(place)
@@ -320,6 +327,7 @@ def _wrong_length(error: ValidationError, place: Place, findings: Findings) -> N
     expected = {
         "minLength": "text",
         "minItems": f"at least {error.validator_value}",
+        "minProperties": f"at least {error.validator_value}",
         "maxItems": f"at most {error.validator_value}",
     }[str(error.validator)]
     what = f"{clip(place.key or 'this')} is {'too long' if error.validator == 'maxItems' else 'empty'}"
@@ -352,6 +360,7 @@ _SPEAKERS: Final[dict[str, Callable[[ValidationError, Place, Findings], None]]] 
     "exclusiveMinimum": _out_of_bounds,
     "minLength": _wrong_length,
     "minItems": _wrong_length,
+    "minProperties": _wrong_length,
     "maxItems": _wrong_length,
     "uniqueItems": _repeated,
 }

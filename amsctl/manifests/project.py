@@ -45,6 +45,7 @@ from amsctl.manifests.decoding import (
 from amsctl.manifests.documents import documents_of
 from amsctl.manifests.files import Unreadable, content_of
 from amsctl.manifests.findings import Findings, TooManyFindings, decode
+from amsctl.manifests.guards import guards_of
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
 from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
 from amsctl.model import Owner, Undeclared, UnsetMeans
@@ -189,7 +190,7 @@ def _project(document: Node, findings: Findings, root: str) -> Project:
         requests=requests,
         ledger=_ledger(spec, file, requests),
         windows=_windows(spec, environments, findings),
-        guards_off=word_at(spec, "guards", ("none",)) == "none",
+        guards=guards_of(spec),
     )
 
 

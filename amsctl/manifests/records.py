@@ -37,7 +37,7 @@ _STATUS: Final = {"Active": AccountStatus.ACTIVE, "Inactive": AccountStatus.INAC
 
 def desired_account(record: bytes, file: str, profiles: Mapping[str, ProfileRows]) -> DesiredAccount:
     """The account of a record that was written from ``file``."""
-    firm, number, pos, labels, status, status_pos, undeclared, firms = marshal.loads(record)  # noqa: S302 - our own bytes, from our own spool
+    firm, number, pos, labels, status, status_pos, undeclared, protected, firms = marshal.loads(record)  # noqa: S302 - our own bytes, from our own spool
     return DesiredAccount(
         key=AccountKey(firm, number),
         source=source(file, pos),
@@ -45,6 +45,7 @@ def desired_account(record: bytes, file: str, profiles: Mapping[str, ProfileRows
         status=_STATUS[status] if status is not None else None,  # type: ignore[arg-type]
         status_source=source(file, status_pos) if status is not None else None,
         undeclared=Undeclared(undeclared) if undeclared is not None else None,
+        protected=protected,
         execution_firms=tuple(_execution_firm(firm, file, profiles) for firm in firms),
     )
 
@@ -132,5 +133,5 @@ def _merge(rows: Iterable[PlainRow], file: str, profiles: Iterable[ProfileRows])
 
 def uses_of(record: bytes, name: str) -> list[int]:
     """The places at which an account's record uses a profile."""
-    firms = marshal.loads(record)[7]  # noqa: S302 - our own bytes
+    firms = marshal.loads(record)[8]  # noqa: S302 - our own bytes
     return [pos for firm in firms for used, pos in firm[4] if used == name]

@@ -8,11 +8,11 @@ tightens in its account, every release for everything else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from amsctl.diagnostics import Severity
+from amsctl.config import Guards
 from amsctl.model import (
     LEGS,
     AccountKey,
@@ -23,10 +23,12 @@ from amsctl.model import (
     LiveAccount,
     Owner,
     Phase,
+    UnsetMeans,
 )
 from amsctl.planning.codec import sealed
 from amsctl.planning.diff import Difference, RowChange, Rules
 from amsctl.planning.fingerprint import fingerprint
+from amsctl.planning.guards import guard_findings, switched_off
 from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target
 from amsctl.wire import bodies, paths
 
@@ -58,6 +60,9 @@ def arrange(difference: Difference, live: LiveAccount, rules: Rules) -> AccountP
             read_at=live.read_at,
             rows=live.row_count,
             pages=live.pages,
+            status=live.status.value,
+            execution_firms=len(live.execution_firms),
+            suspended=sum(live.execution_firms.values()),
         ),
     )
 
@@ -187,22 +192,39 @@ def _body_row(write: _Write, rules: Rules, *, delete: bool) -> bodies.JsonObject
 
 
 def assemble(
-    parts: Iterable[AccountPlan], *, target: Target, origin: Origin, created_at: str, expires_at: str, tool_version: str, guards_off: bool
+    parts: Iterable[AccountPlan],
+    *,
+    target: Target,
+    origin: Origin,
+    created_at: str,
+    expires_at: str,
+    tool_version: str,
+    guards: Guards,
+    protected: Collection[AccountKey] = (),
 ) -> Plan:
-    """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; sealed by its digest."""
+    """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; judged by the guards; sealed
+    by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word.
+    """
     changes: list[Change] = []
     steps: list[Step] = []
     observed: list[Observed] = []
-    findings: list[Finding] = [_guards_off()] if guards_off else []
+    findings: list[Finding] = []
     changed = 0
     for part in sorted(parts, key=lambda item: item.key):
         first_change, first_step = len(changes), len(steps)
         changes += (replace(change, id=f"c{first_change + int(change.id)}") for change in part.changes)
         steps += (_renumbered(step, first_change, first_step) for step in part.steps)
-        observed.append(part.observed)
+        observed.append(replace(part.observed, protected=True) if part.key in protected else part.observed)
         findings += part.findings
         changed += bool(part.changes)
     directions = Counter(change.direction for change in changes)
+    verdicts, held = guard_findings(
+        changes,
+        observed,
+        guards,
+        unset_means=UnsetMeans(target.unset_means),
+        unprotected=() if origin.base is None else origin.base.unprotected,
+    )
     return sealed(
         Plan(
             digest="",
@@ -223,7 +245,8 @@ def assemble(
             changes=tuple(changes),
             steps=tuple(steps),
             observed=tuple(observed),
-            findings=tuple(findings),
+            guards=verdicts,
+            findings=(*switched_off(guards, target), *held, *findings),
         )
     )
 
@@ -234,13 +257,4 @@ def _renumbered(step: Step, first_change: int, first_step: int) -> Step:
         id=f"s{first_step + int(step.id)}",
         changes=tuple(f"c{first_change + int(change)}" for change in step.changes),
         after=tuple(f"s{first_step + int(earlier)}" for earlier in step.after),
-    )
-
-
-def _guards_off() -> Finding:
-    return Finding(
-        code="guards-off",
-        severity=Severity.WARNING,
-        message="every guard is switched off by the project file (guards: none)",
-        where="amsctl.yaml",
     )

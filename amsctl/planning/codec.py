@@ -12,12 +12,14 @@ from enum import StrEnum
 from itertools import product
 from typing import Final, TypeVar, cast
 
+from amsctl.config import GuardName, Op, Threshold
 from amsctl.diagnostics import Severity, Source
 from amsctl.errors import PlanFileError
 from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
 from amsctl.planning.fingerprint import amount_json, sha256_of_members
 from amsctl.planning.plan import (
     PLAN_FORMAT,
+    Base,
     Change,
     ChangeKind,
     ChangeValue,
@@ -30,6 +32,7 @@ from amsctl.planning.plan import (
     Step,
     Summary,
     Target,
+    Verdict,
 )
 
 TOOL: Final = "amsctl"
@@ -141,12 +144,28 @@ def encode_members(plan: Plan) -> dict[str, object]:
         "changes": map(encode_change, plan.changes),
         "steps": map(encode_step, plan.steps),
         "observed": map(_observed, plan.observed),
+        "guards": map(_verdict, plan.guards),
         "findings": map(encode_finding, plan.findings),
     }
 
 
 def _observed(item: Observed) -> dict[str, object]:
     return {name: getattr(item, name) for name in Observed.__slots__}
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    threshold = verdict.threshold
+    return {
+        "guard": verdict.guard.value,
+        "percent": threshold.percent,
+        "amount": threshold.amount,
+        "op": threshold.op.value,
+        "factor": threshold.factor,
+        "measured": verdict.measured,
+        "of": verdict.of,
+        "passed": verdict.passed,
+        "where": verdict.where,
+    }
 
 
 def digest_of(plan: Plan) -> str:
@@ -183,6 +202,7 @@ def _origin(origin: Origin) -> dict[str, object]:
             "accounts": list(origin.selection.accounts),
             "labels": list(origin.selection.labels),
         },
+        "base": None if origin.base is None else {"commit": origin.base.commit, "unprotected": list(origin.base.unprotected)},
     }
 
 
@@ -264,6 +284,7 @@ def decode(value: object) -> Plan:
         changes=tuple(reader.list("changes", _read_change)),
         steps=tuple(reader.list("steps", _read_step)),
         observed=tuple(reader.list("observed", _read_observed)),
+        guards=tuple(reader.list("guards", _read_verdict)),
         findings=tuple(reader.list("findings", _read_finding)),
     )
     tool.done()
@@ -443,8 +464,13 @@ def _read_origin(reader: _Reader) -> Origin:
         paths=members.take("paths", _texts), accounts=members.take("accounts", _texts), labels=members.take("labels", _texts)
     )
     members.done()
+    raw, base = reader.optional("base", _json_object), None
+    if raw is not None:
+        members = _Reader(raw, reader.at("base"))
+        base = Base(commit=members.take("commit", _text), unprotected=members.take("unprotected", _texts))
+        members.done()
     reader.done()
-    return Origin(manifests_sha256=manifests, git=git, selection=selection)
+    return Origin(manifests_sha256=manifests, git=git, selection=selection, base=base)
 
 
 def _read_summary(reader: _Reader) -> Summary:
@@ -520,6 +546,26 @@ def _read_observed(reader: _Reader) -> Observed:
         read_at=reader.take("read_at", _text),
         rows=reader.take("rows", _count),
         pages=reader.take("pages", _count),
+        status=reader.take("status", _text),
+        execution_firms=reader.take("execution_firms", _count),
+        suspended=reader.take("suspended", _count),
+        protected=reader.take("protected", _flag),
+    )
+
+
+def _read_verdict(reader: _Reader) -> Verdict:
+    return Verdict(
+        guard=reader.take("guard", _word(GuardName)),
+        threshold=Threshold(
+            percent=reader.optional("percent", _count),
+            amount=reader.optional("amount", _count),
+            op=reader.take("op", _word(Op)),
+            factor=reader.optional("factor", _count),
+        ),
+        measured=reader.take("measured", _count),
+        of=reader.optional("of", _count),
+        passed=reader.take("passed", _flag),
+        where=reader.take("where", _text),
     )
 
 

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never, cast
 
+from amsctl.config import GuardName
 from amsctl.errors import PlanFileError
 from amsctl.model import AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
+from amsctl.planning.guards import finding_code, guard_findings, guards_in, switched_off
 from amsctl.planning.plan import Change, ChangeKind, Plan, Step, Summary
 
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
@@ -42,7 +44,21 @@ def _contradictions(plan: Plan) -> Iterator[str]:
             yield f"changes[{number}].direction"
     if plan.summary != summary_of(plan):
         yield "summary"
+    yield from _guards(plan, unset_means)
     yield from _calls(plan)
+
+
+def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
+    """What the guards say is measured again; that they hold the plan up stands among the findings, which are what stops an apply."""
+    guards, base = guards_in(plan.guards), plan.origin.base
+    verdicts, held = guard_findings(
+        plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=() if base is None else base.unprotected
+    )
+    if verdicts != plan.guards:
+        yield "guards"
+    codes = {"guards-off", *map(finding_code, GuardName)}
+    if [*switched_off(guards, plan.target), *held] != [finding for finding in plan.findings if finding.code in codes]:
+        yield "findings"
 
 
 def direction_as_told(change: Change, unset_means: UnsetMeans) -> Direction:

@@ -6,16 +6,18 @@ ordered, sealed and checked like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never, cast
 
+from amsctl.config import Guards
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import (
     LEGS,
     NO_ROW,
     UNLIMITED,
     UNSET,
+    AccountKey,
     AccountStatus,
     Amount,
     DesiredAccount,
@@ -52,7 +54,8 @@ class Inversion:
     created_at: str
     expires_at: str
     tool_version: str
-    guards_off: bool
+    guards: Guards
+    protected: Collection[AccountKey] = ()
 
     def part(self, live: LiveAccount, changes: Iterable[Change]) -> AccountPlan:
         """What undoes ``changes`` once they are made on an account that holds ``live`` before them."""
@@ -68,7 +71,8 @@ class Inversion:
             created_at=self.created_at,
             expires_at=self.expires_at,
             tool_version=self.tool_version,
-            guards_off=self.guards_off,
+            guards=self.guards,
+            protected=self.protected,
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from amsctl.config import GuardName, Threshold
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey, Special
 
@@ -110,7 +111,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a plan saw of an account: the fingerprint of its whole state, and how much was read."""
+    """What a plan saw of an account: the fingerprint of its whole state, how much was read, and what its guards are measured on. ``protected``: its
+    manifest says so, or that of the base branch.
+    """
 
     clearing_firm: str
     account: str
@@ -118,6 +121,10 @@ class Observed:
     read_at: str
     rows: int
     pages: int
+    status: str
+    execution_firms: int
+    suspended: int
+    protected: bool = False
 
     @property
     def account_key(self) -> AccountKey:
@@ -137,6 +144,20 @@ class Finding:
     where: str
     blocks: bool = False
     source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one threshold of a guard says of a plan. ``of`` is the whole that ``measured`` is a part of, ``None`` where there is none; ``where`` the worst
+    of what was measured, empty where there was nothing.
+    """
+
+    guard: GuardName
+    threshold: Threshold
+    measured: int
+    of: int | None
+    passed: bool
+    where: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +192,21 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The commit of the base branch whose guards and protections hold, and the protected accounts that lose their protection against it."""
+
+    commit: str
+    unprotected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where the wishes came from: a hash of every manifest read, the commit, and the selection."""
+    """Where the wishes came from: a hash of every manifest read, the commit, the selection, and the base branch where one was named."""
 
     manifests_sha256: str
     git: Git | None = None
     selection: Selection = Selection()
+    base: Base | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +236,7 @@ class Plan:
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     observed: tuple[Observed, ...]
+    guards: tuple[Verdict, ...] = ()
     findings: tuple[Finding, ...]
 
     @property

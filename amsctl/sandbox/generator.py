@@ -168,6 +168,7 @@ kind: Project
 spec:
   manifests: [accounts]
   undeclared: {undeclared}
+  guards: none                        # books of chance, not of a firm
   defaultEnvironment: sandbox
   environments:
     sandbox:

@@ -48,6 +48,7 @@ def _run(run: Run) -> dict[str, object]:
         "why": body.get("why", {}),
         "consent": body.get("consent", ""),
         "approvals": body.get("approvals", []),
+        "overrides": body.get("overrides", []),
     }
 
 

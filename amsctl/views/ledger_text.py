@@ -130,6 +130,9 @@ def cause_lines(run: Run, look: Look, *, indent: str = _INDENT) -> Iterator[str]
     agreed += [_approval(item) for item in approvals if isinstance(item, Mapping)] if isinstance(approvals, Sequence) else []
     if agreed:
         yield from _paragraph(f"consent: {'; '.join(agreed)}", look, indent=indent)
+    overrides = run.body.get("overrides")
+    if isinstance(overrides, Sequence) and overrides:
+        yield from _paragraph(f"overridden guards: {', '.join(map(str, overrides))}", look, indent=indent)
 
 
 def _part(run: Run, name: str) -> Mapping[str, Any]:

@@ -282,7 +282,7 @@ def plan_of(world: World, wishes: Mapping[str, DesiredAccount], rules: Rules = R
         created_at="2026-01-01T00:00:00Z",
         expires_at="2026-01-02T00:00:00Z",
         tool_version="0",
-        guards_off=False,
+        guards={},
     )
 
 

@@ -40,6 +40,7 @@ spec:
   environments:
     sandbox: {{url: "{url}", auth: {auth}}}
   requests: {{{requests}}}
+  guards: none
   ledger: {{url: "{ledger}", leaseSeconds: {lease}}}
 {more}"""
 

@@ -124,6 +124,8 @@ class Values:
         self.past: dict[Key, list[tuple[int, Any, Any]]] = defaultdict(list)
         self.rows: dict[tuple[str, str], set[str]] = defaultdict(set)
         """(account, execution firm) → products that ever had a row."""
+        self.beyond: set[int] = set()
+        """The effects of ours that came later, or once more, than anything is promised to: nobody can guard against these."""
         self.firms: dict[str, list[str]] = {}
         for number, account in accounts.items():
             self._set((number, "status"), account["status"], -1, "start")
@@ -144,6 +146,8 @@ class Values:
     def take(self, effect: Event) -> list[Key]:
         """Store an effect; the keys that moved."""
         by = "third" if effect["by"] == "third" else effect["id"]
+        if effect.get("beyond"):
+            self.beyond.add(effect["n"])
         moved = []
         for change in effect["changes"]:
             key = (effect["account"], *change["what"])
@@ -252,8 +256,23 @@ class Checker:
     def _check_seen(self, event: Event, actor: Actor, changes: list[Change]) -> None:
         """A plan is made of what the server held while it was made: a read that fell short must not look like a deletion."""
         for change in changes:
+            if change.before is None and self._slid(change.key, actor.event["n"], event["n"]):
+                continue
             if not self.values.held(change.key, change.before, actor.event["n"], event["n"]):
                 self.breach("plan", event, f"the plan saw {change.before} where {_words(change.key)} is {self.values.now.get(change.key)}")
+
+    def _slid(self, key: Key, first: int, last: int) -> bool:
+        """Whether a row may have slid out of a list of pages between two events, because another one before it went away while the list was read: no
+        page shows that. Such a plan is stale, as ``fresh`` sees to.
+        """
+        if key[1] != "leg":
+            return False
+        went = [
+            other
+            for other, past in self.values.past.items()
+            if other[:2] == key[:2] and other[2:4] < key[2:4] and any(value is None and first <= n <= last for n, value, _ in past)
+        ]
+        return any(all(self.values.now.get((*other[:4], index)) is None for index in range(4)) for other in went)
 
     def _check_way_back(self, event: Event, changes: list[Change], plan: Plan) -> None:
         """What a rollback takes back was made by a call of its plan, as far as anybody can tell, and still is as that made it."""
@@ -489,7 +508,7 @@ class Checker:
         for key in moved:
             n, by = authors[key]
             read = post.reads.get(key[:2])
-            inside = by == "third" and (read is None or self._served(read) <= n)
+            inside = (by == "third" or n in self.values.beyond) and (read is None or self._served(read) <= n)
             planned = key in carried and self.values.now[key] == carried[key].after
             if not planned and not inside:
                 self.breach(

@@ -57,7 +57,7 @@ def _world(post: dict[str, float], *, short: int | None = None) -> World:
     wishes = Wishes((DesiredAccount(key=AccountKey(FIRM, "DV1"), source=HERE, execution_firms=firms),), f"sha256:{'1' * 64}")
     world.accounts = {"DV1": Account("A", {"3N1": False, "OFF": False}, {ROW: (50, 50, 50, 50), OTHER_ROW: (7, 7, 7, 7)})}
     world.dialect = Dialect()
-    world.project = Project(root="/", source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0))
+    world.project = Project(root="/", source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0), guards={})
     world.environment = Environment(name="sim", url=URL, auth=Auth())
     world.wishes, world.wished = wishes, [["DV1", ["leg", *ROW, 0], 40]]
     world.weather = Weather(post=post)

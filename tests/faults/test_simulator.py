@@ -78,7 +78,15 @@ def unmet(tally: Tally) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "seed", [4937, 5439, 8929], ids=["a stop too short to tell", "proven by the resume itself", "a look that is not whole"]
+    "seed",
+    [4937, 5439, 8929, 11966, 30921],
+    ids=[
+        "a stop too short to tell",
+        "proven by the resume itself",
+        "a look that is not whole",
+        "a late second landing inside the round trip",
+        "a row that slid over the edge of a page",
+    ],
 )
 def test_seeds_that_found_a_defect(seed: int) -> None:
     """Beyond those of every run: what each has found is mended."""

@@ -110,6 +110,7 @@ def world_of(rng: Random) -> World:
         undeclared=rng.choice((Undeclared.IGNORE, Undeclared.REPORT, Undeclared.UNSET)),
         requests=requests,
         ledger=LedgerSettings(lease_seconds=rng.choice((60.0, 120.0))),
+        guards={},
     )
     counts = rng.random() < 0.5
     dialect = Dialect(

@@ -364,7 +364,7 @@ def plans(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     for kind, (spec, _) in SPECS.items():
         folder = tmp_path_factory.mktemp(kind)
         (folder / "amsctl.yaml").write_text(
-            "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [a.yaml]\n  defaultEnvironment: s\n  environments:\n"
+            "apiVersion: amsctl/v1\nkind: Project\nspec:\n  guards: none\n  manifests: [a.yaml]\n  defaultEnvironment: s\n  environments:\n"
             f"    s: {{url: '{sandbox.url}', auth: {AUTH}}}\n"
         )
         (folder / "a.yaml").write_text(

@@ -134,7 +134,7 @@ def project(tmp_path: Path, sandbox: Sandbox) -> Path:
     """A repository with one account, whose manifest is not in its canonical form."""
     sandbox.reset()
     (tmp_path / "amsctl.yaml").write_text(
-        "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [accounts]\n  defaultEnvironment: s\n"
+        "apiVersion: amsctl/v1\nkind: Project\nspec:\n  guards: none\n  manifests: [accounts]\n  defaultEnvironment: s\n"
         f"  requests: {{perSecond: unlimited, settleSeconds: 0.05, retries: 0}}\n  environments:\n    s: {{url: '{sandbox.url}', auth: {AUTH}}}\n"
     )
     (tmp_path / "accounts").mkdir()

@@ -80,7 +80,7 @@ class World:
         token = f", tokenUrl: '{token_url or self.sandbox.token_url}'" if self.kind == "oauth2" else ""
         at = f"  ledger: {{url: '{ledger}'}}\n" if ledger else ""
         (self.folder / "amsctl.yaml").write_text(
-            "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [accounts]\n  defaultEnvironment: s\n"
+            "apiVersion: amsctl/v1\nkind: Project\nspec:\n  guards: none\n  manifests: [accounts]\n  defaultEnvironment: s\n"
             "  requests: {perSecond: unlimited, settleSeconds: 0.05, retries: 0, timeoutSeconds: 2}\n"
             f"{at}  environments:\n    s:\n      url: '{url or self.sandbox.url}'\n"
             f"      auth: {{type: {self.kind}, clientId: {API_ID}, clientSecret: '{secret}'{token}}}\n{more}"

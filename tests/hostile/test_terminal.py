@@ -94,7 +94,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 def project(folder: Path, url: str) -> None:
     (folder / "amsctl.yaml").write_text(
-        "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [a.yaml]\n  defaultEnvironment: s\n"
+        "apiVersion: amsctl/v1\nkind: Project\nspec:\n  guards: none\n  manifests: [a.yaml]\n  defaultEnvironment: s\n"
         f"  requests: {{perSecond: unlimited, settleSeconds: 0.02, retries: 0}}\n  environments:\n    s: {{url: '{url}', auth: {AUTH}}}\n"
     )
 

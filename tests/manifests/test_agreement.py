@@ -163,6 +163,10 @@ REQUESTS = fixed(
     )
     | {"maxBodyBytes": wild(word("1024", "5"))},
 )
+THRESHOLD = wild(
+    fixed({}, {"percent": wild(word("50", "101")), "amount": NUMBER, "op": wild(word("and", "or")), "factor": wild(word("2"))})
+)
+GUARDS = mapping(keys("raised", "rowsUnset", "protected"), wild(st.one_of(word("none"), THRESHOLD, sequence(THRESHOLD))), 2)
 PROJECT = wild(
     fixed(
         {
@@ -180,7 +184,7 @@ PROJECT = wild(
                         "requests": wild(REQUESTS),
                         "ledger": wild(fixed({}, {"url": wild(word("sqlite:///x", "postgresql://h")), "leaseSeconds": NUMBER})),
                         "windows": wild(sequence(wild(st.one_of(WINDOW, RECURRING)))),
-                        "guards": wild(word("none")),
+                        "guards": wild(st.one_of(word("none"), GUARDS)),
                     },
                 )
             ),

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from amsctl.config import Assumptions, AuthType, Calendar, LedgerSettings, OffsetCounts, Project, Requests, Secret, UnlimitedAs
+from amsctl.config import (
+    USUAL_GUARDS,
+    Assumptions,
+    AuthType,
+    Calendar,
+    LedgerSettings,
+    OffsetCounts,
+    Project,
+    Requests,
+    Secret,
+    UnlimitedAs,
+)
 from amsctl.diagnostics import Source
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests.project import load_project, resolve_environment, resolve_ledger
@@ -59,7 +70,7 @@ def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
     assert project.manifests == ("accounts", "halts")
     assert project.manifests_sources == (Source("amsctl.yaml", 4, 15), Source("amsctl.yaml", 4, 25))
     assert (project.ownership, project.unset_means, project.undeclared) == ((Owner.CMF,), UnsetMeans.BLOCKED, Undeclared.UNSET)
-    assert project.guards_off
+    assert project.guards == {}
     assert project.requests == Requests(
         concurrency=2,
         per_second=None,
@@ -91,7 +102,7 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
     """Contract 1: the defaults, of which unsetMeans is the dangerous reading."""
     project = loaded(tmp_path, " {}")
     assert (project.manifests, project.ownership) == ((".",), (Owner.EF, Owner.CMF))
-    assert (project.unset_means, project.undeclared, project.guards_off) == (UnsetMeans.UNLIMITED, Undeclared.REPORT, False)
+    assert (project.unset_means, project.undeclared, project.guards) == (UnsetMeans.UNLIMITED, Undeclared.REPORT, USUAL_GUARDS)
     assert (project.requests, project.ledger, project.windows) == (Requests(), LedgerSettings(), ())
     assert resolve_ledger(project, {}) == Secret(f"sqlite:///{tmp_path.resolve()}/.amsctl/ledger.db")
     with pytest.raises(ConfigError, match="no environment"):
@@ -353,7 +364,17 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
         (" {policies: []}", ("unknown-key", 3, 8)),
         (" {windows: []}", ("length", 3, 17)),
         (" {guards: all}", ("choice", 3, 16)),
-        (" {guards: {}}", ("choice", 3, 16)),
+        (" {guards: {}}", ("length", 3, 16)),
+        (" {guards: {raised: all}}", ("choice", 3, 25)),
+        (" {guards: {raised: []}}", ("length", 3, 25)),
+        (" {guards: {raised: {}}}", ("threshold", 3, 17)),
+        (" {guards: {raised: {factor: 2}}}", ("threshold", 3, 17)),
+        (" {guards: {raised: {amount: 1, op: and}}}", ("missing-key", 3, 17)),
+        (" {guards: {raised: {amount: 1, percent: 101}}}", ("bounds", 3, 46)),
+        (" {guards: {raised: {amount: -1}}}", ("bounds", 3, 34)),
+        (" {guards: {raised: [{amount: 1}, {amount: 1, op: xor}]}}", ("choice", 3, 55)),
+        (" {guards: {rowsUnset: {factor: 2, amount: 1}}}", ("unknown-key", 3, 29)),
+        (" {guards: {rowsunset: none}}", ("unknown-key", 3, 17)),
         (" {manifests: accounts}", ("type", 3, 19)),
         (" {manifests: []}", ("length", 3, 19)),
         (" {manifests: [a, a]}", ("repeated", 3, 23)),

@@ -148,8 +148,10 @@ def test_the_digest_binds_every_part() -> None:
 
 def test_guards_that_are_off_are_told_in_every_plan() -> None:
     made = plan()
-    told = assemble([], target=made.target, origin=made.origin, created_at="a", expires_at="b", tool_version="0", guards_off=True).findings
-    assert [(finding.code, finding.blocks) for finding in told] == [("guards-off", False)]
+    for protected in (False, True):
+        target = replace(made.target, protected=protected)
+        told = assemble([], target=target, origin=made.origin, created_at="a", expires_at="b", tool_version="0", guards={}).findings
+        assert [(finding.code, finding.blocks) for finding in told] == [("guards-off", protected)]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

@@ -28,7 +28,7 @@ def inversion(rules: Rules) -> Inversion:
         created_at="2026-01-01T00:00:00Z",
         expires_at="2026-01-02T00:00:00Z",
         tool_version="0",
-        guards_off=False,
+        guards={},
     )
 
 

@@ -59,7 +59,7 @@ def whole(*parts: AccountPlan) -> Plan:
         created_at="2026-01-02T03:04:05Z",
         expires_at="2026-01-03T03:04:05Z",
         tool_version="0",
-        guards_off=False,
+        guards={},
     )
 
 

@@ -122,7 +122,17 @@ def plan_of(
             changes=tuple(changes),
             steps=steps,
             observed=(
-                Observed(clearing_firm=FIRM, account="DV10121801A", sha256="0" * 64, read_at="2026-11-20T09:14:58Z", rows=3, pages=1),
+                Observed(
+                    clearing_firm=FIRM,
+                    account="DV10121801A",
+                    sha256="0" * 64,
+                    read_at="2026-11-20T09:14:58Z",
+                    rows=3,
+                    pages=1,
+                    status="Active",
+                    execution_firms=2,
+                    suspended=0,
+                ),
             ),
             findings=findings,
         )
