@@ -44,7 +44,7 @@ class Header(NamedTuple):
 
     key: AccountKey
     source: Source
-    protected: bool
+    protected: bool = False
 
 
 class Desired:
