@@ -93,6 +93,8 @@ class Post:
     answer: Event | None = None
     reads: dict[Key, Event] = field(default_factory=dict)
     """(account, part) → its last good read before this left."""
+    as_asked: bool = False
+    """Recorded as verified before it had taken effect, because the server held all that it asked for: others had made it so."""
 
 
 @dataclass
@@ -504,6 +506,9 @@ class Checker:
         moved = self.values.take(event)
         if post.step is None or not moved or event["beyond"]:
             return
+        if post.as_asked:
+            self._check_safety(post, event, before, moved)
+            return
         carried = {change.key: change for change in post.changes}
         for key in moved:
             n, by = authors[key]
@@ -603,6 +608,7 @@ class Checker:
                         f"an intent under fence {body['fence']} while {self.fences.get(record['firm'])} is the last that was given",
                     )
             case "outcome":
+                self._note_as_asked(run, body)
                 self._outcome(event, record, body["outcome"])
                 self._note_made(event, record)
                 self.outcomes[run, body["step"]] = body["outcome"]
@@ -627,6 +633,13 @@ class Checker:
         self.open.pop(key, None)
         if outcome in DEFINITE:
             self.definite.setdefault(key, (event["n"], outcome))
+
+    def _note_as_asked(self, run: str, body: Event) -> None:
+        """A call without an answer counts as done when the account is read back as it asked, whoever made it so; it may still land afterwards."""
+        for post in self.by_step.get((run, body["step"]), []):
+            unanswered = post.answer is None or post.answer["status"] != 200
+            if body["outcome"] == "verified" and unanswered and not post.effects:
+                post.as_asked = all(self.values.now.get(change.key) == change.after for change in post.changes)
 
     def _note_made(self, event: Event, record: Event) -> None:
         """Which values are proven to be made, or not to be: by an outcome that was recorded after a look at them."""
@@ -713,8 +726,10 @@ class Checker:
         if outcome in ("verified", "diverged") and not posts:
             self.breach("truth", event, f"step {step.id} is {outcome} and was never sent")
         if outcome in ("verified", "skipped"):
-            since = posts[0].event["n"] if posts else actor.event["n"]
+            sent = {change.id for post in posts for change in post.changes}
             for change in step.changes:
+                # What an earlier run has made of a step is looked at by this one, and left alone.
+                since = posts[0].event["n"] if change.id in sent else actor.event["n"]
                 if not self.values.held(change.key, change.after, since, event["n"]):
                     self.breach("truth", event, f"step {step.id} is {outcome} and {_words(change.key)} never was {change.after}")
         if outcome == "verified":

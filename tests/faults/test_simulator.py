@@ -79,13 +79,15 @@ def unmet(tally: Tally) -> list[str]:
 
 @pytest.mark.parametrize(
     "seed",
-    [4937, 5439, 8929, 11966, 30921],
+    [4937, 5439, 8929, 11966, 30921, 34845, 35477],
     ids=[
         "a stop too short to tell",
         "proven by the resume itself",
         "a look that is not whole",
         "a late second landing inside the round trip",
         "a row that slid over the edge of a page",
+        "a part done before, undone before the rest is sent",
+        "as it was asked, and not by the call that asked",
     ],
 )
 def test_seeds_that_found_a_defect(seed: int) -> None:
