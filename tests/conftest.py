@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,22 @@ settings.register_profile(
     "amsctl", max_examples=100 * CAMPAIGN, deadline=None, derandomize=CAMPAIGN == 1, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("amsctl")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """``no_cover`` also where tests run side by side: there a worker has two measurements, and pytest-cov pauses one, which wakes the other."""
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        threading.settrace(of_threads)  # type: ignore[arg-type]
+
 
 _ran = 0
 _searched: list[dict[str, int]] = []

@@ -25,6 +25,11 @@ def forge(path: Path, account: str, parts: tuple[str, ...] = ("changes", "steps"
         plan[part] = [
             json.loads(json.dumps(item).replace(NAME, CLEARING_ID)) if item["account"] == account else item for item in plan[part]
         ]
+    if "changes" in parts:  # and in what follows from these
+        for part in ("guards", "findings"):
+            plan[part] = [
+                json.loads(json.dumps(item).replace(NAME, CLEARING_ID)) if f"/{account}" in item["where"] else item for item in plan[part]
+            ]
     plan["observed"].sort(key=lambda seen: (seen["clearing_firm"], seen["account"]))
     del plan["digest"]
     plan["digest"] = "sha256:" + sha256(plan)

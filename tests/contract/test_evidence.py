@@ -188,7 +188,7 @@ def test_rows_that_a_call_did_not_store_are_not_taken_back(project: Path, sandbo
     sandbox.faults.clear()
     (rest,) = [row.partition("/")[0] for row in report["steps"][0]["rows"]["not_done"]]
     put(sandbox, rest, 10)
-    told = found(back(project, run, report["run"]))
+    told = [one for one in found(back(project, run, report["run"])) if not one[0].startswith("guard-")]
     assert rest not in [firm for firm, _ in taken_back(project)]
     assert len(taken_back(project)) == 1
     assert told == [("changed-since", f"/{rest}/CJ.FUT.NYMEX ef.long")]

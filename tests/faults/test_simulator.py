@@ -77,6 +77,7 @@ def unmet(tally: Tally) -> list[str]:
     return found
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "seed",
     [4937, 5439, 8929, 11966, 30921, 34845, 35477],
@@ -107,6 +108,7 @@ def test_what_was_not_met_is_told() -> None:
         assert unmet(replace(enough, counts=Counter({**enough.counts, name: 50}))) == [f"{name}: 50 of 100"]
 
 
+@pytest.mark.no_cover
 def test_a_seed_replays_to_the_byte() -> None:
     """The same number gives the same history, also in another process, with other hashes and after other seeds: what fails can be looked at."""
     seeds = (3, 17, 252)
@@ -118,6 +120,7 @@ def test_a_seed_replays_to_the_byte() -> None:
     assert done.stdout.split() == here[::-1]
 
 
+@pytest.mark.no_cover
 def test_seeds_differ_and_meet_every_kind_of_fault() -> None:
     """The worlds are not all alike: a few hundred of them meet nearly every fault, outcome and way to end."""
     tally = play(list(range(5000, 5100)))
@@ -132,7 +135,7 @@ def test_seeds_differ_and_meet_every_kind_of_fault() -> None:
 @pytest.fixture(scope="module")
 def good() -> Events:
     """A history with a tightening, a loosening and a release in it, in which all went well."""
-    for seed in range(1000):
+    for seed in (122, *range(1000)):  # the one that it was found to be, first
         events = run_seed(seed).history.events
         phases = {step["phase"] for event in events if event["kind"] == "plan" for step in event["plan"]["steps"]}
         clean = not any(event["kind"] in ("crash", "error") or event.get("fault") or event.get("by") == "third" for event in events)

@@ -46,6 +46,7 @@ def test_the_judge_sees_what_it_must() -> None:
     assert offending("\x1b[2J", colored=True) == ["\x1b"]
 
 
+@pytest.mark.no_cover
 def test_twenty_thousand_texts_through_everything_that_prints() -> None:
     """Each through lines, errors, diagnostics, questions, tables, CSV and YAML, plain and in colour: nothing comes through; as JSON it is ASCII."""
     chance = random.Random(5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -202,6 +203,7 @@ def findings_of(refused: list[compiled.Refused]) -> Findings:
     return findings
 
 
+@pytest.mark.no_cover
 @SETTINGS
 @given(ACCOUNT)
 def test_accounts_are_accepted_by_both_or_by_neither(document: Node) -> None:
@@ -216,6 +218,7 @@ def test_accounts_are_accepted_by_both_or_by_neither(document: Node) -> None:
     assert "refused" not in codes
 
 
+@pytest.mark.no_cover
 @SETTINGS
 @given(PROFILE)
 def test_profiles_are_accepted_by_both_or_by_neither(document: Node) -> None:
@@ -231,6 +234,7 @@ def test_profiles_are_accepted_by_both_or_by_neither(document: Node) -> None:
     assert "refused" not in codes
 
 
+@pytest.mark.no_cover
 @SETTINGS
 @given(PROJECT)
 def test_projects_are_accepted_by_both_or_by_neither(document: Node) -> None:

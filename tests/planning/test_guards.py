@@ -98,6 +98,7 @@ def held(changes: list[Change], observed: list[Observed], guards: Guards = USUAL
 # --- sizes ---
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [1, 9, 10, 100_000])
 def test_everything_at_once_is_held_up_at_every_size(size: int) -> None:
     """No size below which a guard looks away: all rows unset, all of them opened without a limit, at 1, 9, 10 and 100,000."""

@@ -22,7 +22,7 @@ SURFACE = {
     "plan": "(manifests: 'Manifests', live: 'Live') -> 'Plan'",
     "apply": (
         "(plan: 'Plan', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False, "
-        "reason: 'str | None' = None) -> 'Report'"
+        "reason: 'str | None' = None, overrides: 'Sequence[str]' = ()) -> 'Report'"
     ),
 }
 VALUES = {"AmsctlError", "Live", "Manifests", "Plan", "Report"}

@@ -76,6 +76,7 @@ def test_the_page_forbids_itself_everything_else(plan: Plan) -> None:
     assert "innerHTML" not in script
 
 
+@pytest.mark.no_cover
 def test_any_text_stays_text() -> None:
     """Hostile texts in every place: the tags and their attributes are those of the same plan with harmless ones, and nothing invisible is in it."""
     chance = random.Random(21)
