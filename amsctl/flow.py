@@ -340,17 +340,20 @@ def check_age(plan: Plan, clock: Clock) -> None:
         raise Stale("the plan has expired", expected=f"use before {plan.expires_at}", found=now, hint="plan again")
 
 
-def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] = ()) -> None:
+def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] = (), *, saved: bool = True) -> None:
     """Refused when a finding blocks the plan, or a guard of the project holds it up, and it is not one that was overridden by name.
 
-    ``guards`` are those of the project as it is now: a plan that was made under laxer ones does not pass by them.
+    ``guards`` are those of the project as it is now: a plan that was made under laxer ones does not pass by them. A plan that is not ``saved`` cannot be
+    overridden: nobody can look at it again.
     """
     overridden = {finding_code(guard) for guard in overrides}
     blocking = [finding for finding in plan.blocking if finding.code not in overridden]
     if blocking:
         first = blocking[0]
         others = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
-        raise Refused(f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint=_way_out(plan, blocking))
+        raise Refused(
+            f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint=_way_out(plan, blocking, saved=saved)
+        )
     base = plan.origin.base
     now = judge(
         plan.changes,
@@ -370,11 +373,13 @@ def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] 
         raise Refused("a protected environment needs guards", found="guards: none", hint="take it out of amsctl.yaml and plan again")
 
 
-def _way_out(plan: Plan, blocking: Iterable[Finding]) -> str:
+def _way_out(plan: Plan, blocking: Iterable[Finding], *, saved: bool) -> str:
     names = {finding_code(guard): guard for guard in GuardName}
     guards = [names.get(finding.code) for finding in blocking]
     if None in guards:
         return "correct the manifests and plan again"
+    if not saved:
+        return "correct the manifests; or, if it is meant: amsctl plan -o FILE, look at it, and amsctl apply FILE says how to go on"
     meant = " ".join(f"--override {guard}@{plan.digest[: len('sha256:') + OVERRIDE_DIGITS]}" for guard in guards)
     return f"correct the manifests and plan again; or, if it is meant: amsctl apply FILE {meant}"
 

@@ -134,7 +134,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
         )
     plan = make_plan(session, Selection(accounts=accounts, labels=labels))
     session.console.show(plan_text(plan, session.console.log_look))
-    flow.check_findings(plan, session.project().guards)
+    flow.check_findings(plan, session.project().guards, saved=False)
     if not plan.changes:
         return plan, "nothing to agree to"
     if auto_approve:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from amsctl import base
+from amsctl.commit import git_output
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 
@@ -84,7 +87,10 @@ def test_a_fresh_plan_cannot_be_overridden(run: Run, project: Path, sandbox: San
     """It was not looked at: neither with an override nor with --auto-approve."""
     wish(project, long=3240)
     assert run("-C", str(project), "apply", "--override", "raised@sha256:0123456789ab").code == 64
-    assert run("-C", str(project), "apply", "--auto-approve").code == 3
+    refused = run("-C", str(project), "apply", "--auto-approve")
+    assert refused.code == 3
+    assert "amsctl plan -o FILE" in refused.err
+    assert "--override raised@sha256" not in refused.err
     assert not sandbox.log.calls("POST")
 
 
@@ -217,6 +223,36 @@ def test_a_base_branch_that_cannot_be_read_is_an_error(run: Run, merging: Path) 
     assert "Traceback" not in broken.err
 
 
+@pytest.mark.parametrize("broken", ["ls-tree", "cat-file", "missing"])
+def test_a_git_that_fails_in_the_middle_is_an_error(broken: str, run: Run, merging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list, no contents, or a file of it that is not there: never half of what guards."""
+
+    def failing(directory: str, *arguments: str, given: bytes = b"") -> bytes | None:
+        if arguments[0] == broken:
+            return None
+        if broken == "missing" and arguments[0] == "cat-file":
+            return given.replace(b"\n", b" missing\n")
+        return git_output(directory, *arguments, given=given)
+
+    monkeypatch.setattr(base, "git_output", failing)
+    ran = run("-C", str(merging), "plan", "--base", "main")
+    assert ran.code == 1
+    assert "git cannot" in ran.err
+
+
+def test_a_protected_account_of_a_firm_that_is_gone_is_told(run: Run, merging: Path) -> None:
+    """The AMS does not know its firm any more: it stays as it was written."""
+    git(merging, "switch", "--quiet", "main")
+    gone = (merging / "accounts" / "dv.yaml").read_text().replace("GREENTEA_API_CLEARING2", "OLDTEA")
+    (merging / "accounts" / "old.yaml").write_text(gone)
+    git(merging, "add", ".")
+    git(merging, "commit", "--quiet", "-m", "old")
+    git(merging, "switch", "--quiet", "change")
+    _, plan = saved(run, merging, "--base", "main")
+    assert plan["source"]["base"]["unprotected"] == ["OLDTEA/DV10121801A"]  # type: ignore[index]
+    assert codes(plan) == ["guard-protected"]
+
+
 def test_a_base_branch_without_a_project_leaves_the_guards_that_are_here(run: Run, project: Path) -> None:
     """A repository's first merge request: there is nothing to hold it against, and the guards of the change hold."""
     git(project, "init", "--quiet", "--initial-branch", "main")
@@ -231,7 +267,8 @@ def test_a_base_branch_without_a_project_leaves_the_guards_that_are_here(run: Ru
 
 def test_the_base_of_a_folder_in_a_repository(run: Run, project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The limits repository may be a folder of a larger one: the same folder is looked at on the base branch."""
-    root = project.parent
+    root = tmp_path_factory.mktemp("repository")
+    project = Path(shutil.copytree(project, root / "limits"))
     git(root, "init", "--quiet", "--initial-branch", "main")
     wish(project, long=324, short=567, more="  protected: true\n")
     git(root, "add", project.name)

@@ -310,6 +310,7 @@ def desired(text: str, root: Path) -> object:
     ]
 
 
+@pytest.mark.no_cover
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_formatting_is_stable_and_keeps_meaning_and_comments(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -45,6 +45,7 @@ def test_the_files_that_people_write_are_read_quickly() -> None:
     assert not compare(UNTIDY.encode())
 
 
+@pytest.mark.no_cover
 def test_a_damaged_file_is_read_alike_or_left_alone() -> None:
     """Thousands of damaged files: never another meaning than libyaml's, never an error overlooked."""
     chance = random.Random(7)
@@ -52,6 +53,7 @@ def test_a_damaged_file_is_read_alike_or_left_alone() -> None:
     assert read_quickly > 300
 
 
+@pytest.mark.no_cover
 def test_an_untidy_file_is_read_alike_or_left_alone() -> None:
     """Files from chance, as for the formatter."""
     read_quickly = 0
@@ -114,6 +116,7 @@ _PIECES = (
 )
 
 
+@pytest.mark.no_cover
 def test_pieces_thrown_together_are_read_alike_or_left_alone() -> None:
     """YAML's punctuation in any order."""
     chance = random.Random(11)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,8 @@ from amsctl.planning.plan import ChangeKind, Origin, Plan, Target
 from tests.planning.reference import Account
 from tests.planning.strategies import FIRM, HERE, NUMBER, accounts, situations
 from tests.planning.strategies import rules as any_rules
+
+pytestmark = pytest.mark.no_cover  # every line of it is met by the tests of its parts; here it is the many examples that count
 
 TARGET = Target(
     environment="sandbox",

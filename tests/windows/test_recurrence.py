@@ -305,6 +305,7 @@ RULES = st.tuples(
 ).map(lambda pair: ";".join([f"FREQ={pair[0]}", *pair[1]]))
 
 
+@pytest.mark.no_cover
 @given(RULES)
 def test_any_rule_is_judged_soon_and_one_that_passes_means_what_it_means_today(rule: str) -> None:
     """No rule raises or takes long; evaluated 7600 years later, a rule gives the same as evaluated now, weekdays and leap days included."""
