@@ -1,9 +1,9 @@
 # What a person types. Every target sets up what it needs (.venv, the locked packages, amsctl itself), once.
-# PYTHON picks the interpreter (3.11 or newer), WORKERS the number of test workers, CAMPAIGN how much longer a campaign runs, SEEDS and FROM which
-# seeds of the simulator.
+# PYTHON picks the interpreter (3.11 or newer), WORKERS the number of test workers (one more than two cores have: some tests wait for
+# processes), CAMPAIGN how much longer a campaign runs, SEEDS and FROM which seeds of the simulator.
 
 PYTHON   ?= python3
-WORKERS  ?= 2
+WORKERS  ?= 3
 CAMPAIGN ?= 20
 SEEDS    ?= 10000
 FROM     ?= 0
