@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amsctl.commit import git_output
 from amsctl.config import PROJECT_FILE
 from amsctl.errors import AmsctlError, ConfigError
 from amsctl.flow import BaseBranch
+from amsctl.manifests.files import SUFFIXES
 from amsctl.manifests.load import load
 from amsctl.manifests.project import load_project
 
@@ -17,7 +19,16 @@ if TYPE_CHECKING:
     from amsctl.config import Project
     from amsctl.manifests.load import Desired
 
-_ENDINGS: Final = (".yaml", ".yml", ".json")
+_LINK: Final = b"120000"
+_FILES: Final = (b"100644", b"100755")
+
+
+class _Entry(NamedTuple):
+    """One entry of a commit's tree: the mode that git gives it, the name of its blob, and its path below the project."""
+
+    mode: bytes
+    blob: str
+    path: str
 
 
 def base_branch(project: Project, ref: str, desired: Desired) -> BaseBranch:
@@ -36,11 +47,16 @@ def base_branch(project: Project, ref: str, desired: Desired) -> BaseBranch:
     commit = said.decode("ascii").strip()
     kept = tuple(account.key for account in desired.headers() if account.protected)
     with tempfile.TemporaryDirectory(prefix="amsctl-base-") as folder:
-        _check_out(project.root, commit, folder)
-        if not os.path.exists(os.path.join(folder, PROJECT_FILE)):
+        entries = _entries(project.root, commit)
+        _check_out(project.root, commit, folder, [entry for entry in entries if entry.path == PROJECT_FILE])
+        if not os.path.lexists(os.path.join(folder, PROJECT_FILE)):
             return BaseBranch(commit=commit, guards=None, protected=(), kept=kept)
         try:
             base = load_project(folder)
+            named = {os.path.normpath(path) for path in base.manifests}
+            for entry in entries:  # a folder may hold nothing that is read, and be named all the same
+                os.makedirs(os.path.dirname(os.path.join(folder, entry.path)), exist_ok=True)
+            _check_out(project.root, commit, folder, [entry for entry in entries if _may_be_read(entry, named)])
             protected = tuple(account.key for account in load(base).headers() if account.protected)
         except AmsctlError as problem:
             raise ConfigError(
@@ -51,30 +67,43 @@ def base_branch(project: Project, ref: str, desired: Desired) -> BaseBranch:
     return BaseBranch(commit=commit, guards=base.guards, protected=protected, kept=kept)
 
 
-def _check_out(root: str, commit: str, folder: str) -> None:
-    """The manifests and the project file of a commit, byte for byte (no filter, no link), into an empty folder."""
+def _may_be_read(entry: _Entry, named: set[str]) -> bool:
+    """Whether the reader of manifests would open it, or follow it: whatever it finds on the branch to be merged, it must find here."""
+    if entry.path == PROJECT_FILE:
+        return False  # there already
+    return entry.mode == _LINK or entry.path.lower().endswith(SUFFIXES) or entry.path in named
+
+
+def _entries(root: str, commit: str) -> list[_Entry]:
+    """The files and links of a commit below ``root``, links last: nothing is written through one."""
     listed = git_output(root, "ls-tree", "-r", "-z", commit)
     if listed is None:
         raise ConfigError("git cannot list the base branch", where=commit)
-    wanted: list[tuple[str, str]] = []
-    for entry in listed.split(b"\0"):
-        facts, _, raw = entry.partition(b"\t")
+    found = []
+    for line in listed.split(b"\0"):
+        facts, _, path = line.partition(b"\t")
         mode, _, rest = facts.partition(b" ")
-        path = os.fsdecode(raw)
-        if mode in (b"100644", b"100755") and path.endswith(_ENDINGS):
-            wanted.append((rest.rpartition(b" ")[2].decode("ascii"), path))
-    blobs = git_output(root, "cat-file", "--batch", given="".join(f"{name}\n" for name, _ in wanted).encode("ascii"))
+        if mode == _LINK or mode in _FILES:
+            found.append(_Entry(mode, rest.rpartition(b" ")[2].decode("ascii"), os.fsdecode(path)))
+    return sorted(found, key=lambda entry: entry.mode == _LINK)
+
+
+def _check_out(root: str, commit: str, folder: str, entries: Sequence[_Entry]) -> None:
+    """These entries of a commit, byte for byte (no filter of the repository runs), into a folder."""
+    blobs = git_output(root, "cat-file", "--batch", given="".join(f"{entry.blob}\n" for entry in entries).encode("ascii"))
     if blobs is None:
         raise ConfigError("git cannot read the base branch", where=commit)
     at = 0
-    for name, path in wanted:
+    for mode, blob, path in entries:
         head, _, _ = blobs[at : at + 200].partition(b"\n")
         told = head.split(b" ")
-        if len(told) != 3 or told[0].decode("ascii", "replace") != name:
+        if len(told) != 3 or told[0].decode("ascii", "replace") != blob:
             raise ConfigError("git cannot read a file of the base branch", where=f"{commit}: {path}")
         begin, size = at + len(head) + 1, int(told[2])
-        place = os.path.join(folder, path)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        with open(place, "wb") as stream:
-            stream.write(blobs[begin : begin + size])
+        content, place = blobs[begin : begin + size], os.path.join(folder, path)
+        if mode == _LINK:
+            os.symlink(os.fsdecode(content), place)
+        else:
+            with open(place, "wb") as stream:
+                stream.write(content)
         at = begin + size + 1

@@ -196,6 +196,34 @@ def test_a_protected_manifest_that_is_gone_is_held_up(run: Run, merging: Path) -
     assert run("-C", str(merging), "apply", file).code == 3
 
 
+@pytest.mark.parametrize("place", ["accounts/DV.YAML", "named.txt", "link"])
+def test_whatever_the_reader_finds_on_the_branch_it_finds_on_the_base(place: str, run: Run, merging: Path) -> None:
+    """A name in capitals, a file that the project names, a link; and a folder in which nothing is read: no protection drops out unnoticed."""
+    git(merging, "switch", "--quiet", "main")
+    account, settings = merging / "accounts" / "dv.yaml", merging / "amsctl.yaml"
+    text = account.read_text()
+    account.unlink()
+    (merging / "halts").mkdir()
+    (merging / "halts" / ".gitkeep").touch()
+    if place == "link":
+        (merging / "kept").mkdir()
+        (merging / "kept" / "dv.yaml").write_text(text)
+        (merging / "accounts").rmdir()
+        (merging / "accounts").symlink_to("kept")
+    else:
+        (merging / place).write_text(text)
+        (merging / "accounts" / ".gitkeep").touch()
+    more = ", named.txt" if place == "named.txt" else ""
+    settings.write_text(settings.read_text().replace("manifests: [accounts]", f"manifests: [accounts, halts{more}]"))
+    git(merging, "add", "--all", ".")
+    git(merging, "commit", "--quiet", "-m", "moved")
+    git(merging, "switch", "--quiet", "-C", "change")
+    read = next(path for path in (merging / "kept" / "dv.yaml", merging / place) if path.is_file())
+    read.write_text(text.replace("  protected: true\n", ""))
+    _, plan = saved(run, merging, "--base", "main")
+    assert codes(plan) == ["guard-protected"]
+
+
 def test_a_protection_by_another_name_of_the_firm_is_kept(run: Run, merging: Path) -> None:
     """The firm may be called by its clearing id: it is the same account."""
     account = merging / "accounts" / "dv.yaml"
