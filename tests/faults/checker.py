@@ -310,7 +310,10 @@ class Checker:
     # --- reads ---
 
     def on_get(self, event: Event) -> None:
-        self.actors[event["p"]].asking[_account_in(event["target"])] = event["id"]
+        actor, number = self.actors[event["p"]], _account_in(event["target"])
+        actor.asking[number] = event["id"]
+        if event["target"].endswith("offset=1"):  # a list is read from its beginning: what was seen before it counts no longer
+            actor.before = {key: value for key, value in actor.before.items() if key[:2] != (number, "leg")}
 
     def on_read(self, event: Event) -> None:
         asking = self.actors[event["p"]].asking
@@ -347,7 +350,8 @@ class Checker:
             return
         first = pages[0]
         for key in [key for key in actor.seen if key[0] == number and key[1] == "leg"]:
-            del actor.seen[key]
+            # A list whose pages are all full is only known to be whole when nothing is found beyond it.
+            actor.before[key] = actor.seen.pop(key)[0]
         for page in pages:
             for ef, product, *legs in page["rows"]:
                 for index, leg in enumerate(legs):

@@ -80,7 +80,7 @@ def unmet(tally: Tally) -> list[str]:
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     "seed",
-    [4937, 5439, 8929, 11966, 30921, 34845, 35477],
+    [4937, 5439, 8929, 11966, 30921, 34845, 35477, 41175, 47493],
     ids=[
         "a stop too short to tell",
         "proven by the resume itself",
@@ -89,6 +89,8 @@ def unmet(tally: Tally) -> list[str]:
         "a row that slid over the edge of a page",
         "a part done before, undone before the rest is sent",
         "as it was asked, and not by the call that asked",
+        "full pages, and a look beyond them",
+        "a late second landing while a call is on its way",
     ],
 )
 def test_seeds_that_found_a_defect(seed: int) -> None:
