@@ -10,9 +10,8 @@ import pytest
 from amsctl.planning.fingerprint import sha256
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
-from tests.contract.test_plan_and_apply import ACCOUNT, fault, posts, saved, write
-from tests.contract.test_runs import applied, log, outcomes
-from tests.contract.test_signals import when
+from tests.contract.test_plan_and_apply import ACCOUNT, posts, saved, write
+from tests.contract.test_runs import applied, left_unknown, log
 
 DV, OTHER = "DV10121801A", "DV101218B"
 NAME, CLEARING_ID = "GREENTEA_API_CLEARING2", "780"
@@ -69,13 +68,7 @@ def test_a_quarantine_is_not_passed_by_under_another_name_of_the_firm(project: P
     """Beside another account under its right name, the quarantined one is called by the clearing id."""
     write(project)
     plan = saved(project, run)
-    fault(sandbox, kind="drop_before", method="POST")
-    fault(sandbox, kind="slow", method="POST", seconds=0.3)
-    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
-    ran = applied(run, project, plan)
-    blind.join()
-    assert outcomes(ran)[0] == "unknown"
-    sandbox.faults.clear()
+    left_unknown(run, project, sandbox, plan, kind="drop_before")
     firm = next(iter(sandbox.book.account(OTHER).execution_firms))
     other = ACCOUNT.format(firm="'780'", spec=f"executionFirms: {{{firm}: {{suspended: true}}}}").replace(DV, OTHER)
     (project / "accounts" / "other.yaml").write_text(other, encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.contract.test_plan_and_apply import fault, posts, quick, saved, write
-from tests.contract.test_runs import amsctl, applied, log, outcomes, report_of
+from tests.contract.test_runs import amsctl, applied, left_unknown, log, outcomes, report_of
 
 DV = "DV10121801A"
 TWO_LOOSER = "executionFirms: {350: {limits: {CJ.FUT.NYMEX: {ef: {long: 200}}}}, 3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 400}}}}}"
@@ -140,14 +140,7 @@ def test_what_is_frozen_can_still_be_looked_into(project: Path, sandbox: Sandbox
     write(project, TWO_LOOSER)
     quick(project)
     plan = saved(project, run)
-    from tests.contract.test_signals import when
-
-    fault(sandbox, kind="drop_after", method="POST")
-    fault(sandbox, kind="slow", method="POST", seconds=0.3)
-    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
-    assert applied(run, project, plan).code == 6
-    blind.join()
-    sandbox.faults.clear()
+    assert left_unknown(run, project, sandbox, plan, kind="drop_after").code == 6
     assert amsctl(run, project, "freeze", "--reason", "emergency").code == 0
     ran = amsctl(run, project, "resolve", "--format", "json")
     assert ran.code == 0, ran.err

@@ -16,8 +16,7 @@ from tests.cli.conftest import Run
 from tests.contract.test_attacks_on_runs import DV, TWO_LOOSER, half_done, long_of, put, taken_back
 from tests.contract.test_attacks_on_runs import project as project_of_single_rows
 from tests.contract.test_plan_and_apply import fault, posts, quick, saved, write
-from tests.contract.test_runs import amsctl, applied, outcomes, report_of
-from tests.contract.test_signals import when
+from tests.contract.test_runs import amsctl, applied, left_unknown, outcomes, report_of
 
 single_rows = project_of_single_rows
 """The fixture of that name: a project that sends one row a call."""
@@ -106,13 +105,8 @@ def test_what_reading_later_shows_in_part_counts_in_part(project: Path, sandbox:
     quick(project)
     write(project, TWO_LOOSER)
     plan = saved(project, run)
-    fault(sandbox, kind="partial", method="POST", rows=1, variant="error")
-    fault(sandbox, kind="slow", method="POST", seconds=0.3)
-    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
-    ran = applied(run, project, plan)
-    blind.join()
+    ran = left_unknown(run, project, sandbox, plan, kind="partial", rows=1, variant="error")
     assert outcomes(ran) == ["unknown"]
-    sandbox.faults.clear()
     assert amsctl(run, project, "resolve").code == 0
     assert long_of(sandbox, "350") == 200
     put(sandbox, "350", 123)
@@ -129,13 +123,7 @@ def test_what_a_resume_has_itself_proven_is_not_done_again(
     write(project)
     before = long_of(sandbox, "3N1")
     plan = saved(project, run)
-    fault(sandbox, kind="drop_after", method="POST")
-    fault(sandbox, kind="slow", method="POST", seconds=0.3)
-    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
-    ran = applied(run, project, plan)
-    blind.join()
-    assert outcomes(ran)[0] == "unknown"
-    sandbox.faults.clear()
+    left_unknown(run, project, sandbox, plan, kind="drop_after")
     made = long_of(sandbox, "3N1")
     settle = runs.settle_earlier
 

@@ -22,9 +22,10 @@ from amsctl.model import (
     RowKey,
     Undeclared,
 )
-from amsctl.planning.arrange import arrange, assemble
+from amsctl.planning.arrange import arrange
 from amsctl.planning.diff import Rules, diff
-from amsctl.planning.plan import Origin, Plan, Target
+from amsctl.planning.plan import Plan
+from tests.planning.test_properties import whole
 
 FIRM: Final = "GREENTEA_API_CLEARING2"
 HERE: Final = Source("accounts/a.yaml", 1, 1)
@@ -71,23 +72,7 @@ def plan_between(live: Book, wanted: Book, *, usage: bool = False, undeclared: U
         for number, spec in wanted.items()
         if (there := _live(number, live[number], usage))
     ]
-    return assemble(
-        parts,
-        target=Target(
-            environment="sandbox",
-            url="http://127.0.0.1:1/rest/v2",
-            service="ICC",
-            principal="x",
-            ownership=(),
-            unset_means="unlimited",
-            protected=False,
-        ),
-        origin=Origin(manifests_sha256="0" * 64),
-        created_at="2026-01-02T03:04:05Z",
-        expires_at="2026-01-03T03:04:05Z",
-        tool_version="0",
-        guards=USUAL_GUARDS,
-    )
+    return whole(*parts, guards=USUAL_GUARDS)
 
 
 def alarms(plan: Plan) -> set[GuardName]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amsctl.config import Guards
 from amsctl.model import (
     LEGS,
     UNLIMITED,
@@ -54,7 +56,7 @@ def planned(situation: Situation) -> AccountPlan:
     return arrange(diff(desired, live, rules), live, rules)
 
 
-def whole(*parts: AccountPlan) -> Plan:
+def whole(*parts: AccountPlan, guards: Guards = MappingProxyType({})) -> Plan:
     return assemble(
         parts,
         target=TARGET,
@@ -62,7 +64,7 @@ def whole(*parts: AccountPlan) -> Plan:
         created_at="2026-01-02T03:04:05Z",
         expires_at="2026-01-03T03:04:05Z",
         tool_version="0",
-        guards={},
+        guards=guards,
     )
 
 
