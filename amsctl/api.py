@@ -119,11 +119,10 @@ def apply(
 ) -> Report:
     """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write.
 
-    ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides``
-    are ``GUARD@DIGEST`` texts. Stale when the plan has expired, was carried out already, or
-    target, manifests or the rules of the project are no longer what it saw; Refused when a finding blocks it; Later when a lock, a freeze or a window
-    forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by the report (``stale``), whose ``exit_code`` says how it
-    ended.
+    ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides`` are ``GUARD@DIGEST`` texts. Stale
+    when the plan has expired, was carried out already, or target, manifests or the rules of the project are no longer what it saw; Refused when a
+    finding blocks it; Later when a lock, a freeze or a window forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by
+    the report (``stale``), whose ``exit_code`` says how it ended.
     """
     from amsctl import runs
     from amsctl.ams.clock import SystemClock

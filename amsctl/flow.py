@@ -18,8 +18,8 @@ from amsctl.errors import AmsError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
-from amsctl.planning.guards import finding_code, judge, verdict_words
-from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Finding, Git, Origin, Plan, Selection, Target
+from amsctl.planning.guards import finding_code, guards_in, judge, verdict_words
+from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Finding, Git, Origin, Plan, Selection, Target, Verdict
 from amsctl.version import version
 
 if TYPE_CHECKING:
@@ -267,15 +267,11 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
 
 async def _named(keys: Iterable[AccountKey], reader: Reader) -> set[AccountKey]:
     """The accounts under the AMS's names of their firms; a firm that it does not know (any more) stays as written."""
+    firms = await reader.firms()
     named: set[AccountKey] = set()
-    firms: dict[str, str] = {}
     for key in keys:
-        if key.firm not in firms:
-            try:
-                firms[key.firm] = (await reader.resolve(key.firm)).name
-            except AmsError:
-                firms[key.firm] = key.firm
-        named.add(AccountKey(firms[key.firm], key.number))
+        known = [firm.name for firm in firms if key.firm in {firm.name, firm.clearing_id}]
+        named.add(AccountKey(known[0] if len(known) == 1 else key.firm, key.number))
     return named
 
 
@@ -354,15 +350,7 @@ def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] 
         raise Refused(
             f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint=_way_out(plan, blocking, saved=saved)
         )
-    base = plan.origin.base
-    now = judge(
-        plan.changes,
-        plan.observed,
-        guards,
-        unset_means=UnsetMeans(plan.target.unset_means),
-        unprotected=() if base is None else base.unprotected,
-    )
-    for verdict in now:
+    for verdict in _judged_now(plan, guards):
         if verdict.passed and verdict.guard not in overrides:
             raise Refused(
                 f"a guard holds the plan up that it was not made under: {verdict_words(verdict)}",
@@ -371,6 +359,14 @@ def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] 
             )
     if not guards and plan.target.protected:
         raise Refused("a protected environment needs guards", found="guards: none", hint="take it out of amsctl.yaml and plan again")
+
+
+def _judged_now(plan: Plan, guards: Guards) -> tuple[Verdict, ...]:
+    """What ``guards`` say of the plan. Those that it was made under are not measured again: its own verdicts must follow from it (``consistency``)."""
+    if guards_in(plan.guards) == guards:
+        return plan.guards
+    unset_means = UnsetMeans(plan.target.unset_means)
+    return judge(plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected)
 
 
 def _way_out(plan: Plan, blocking: Iterable[Finding], *, saved: bool) -> str:

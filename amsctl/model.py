@@ -135,7 +135,7 @@ class RowKey(NamedTuple):
         return f"{self.execution_firm}/{self.product}"
 
 
-_EVERYTHING: Final = 1 << 62
+NO_LIMIT: Final = 1 << 62
 """Larger than any number of contracts: how much "unlimited" lets through, so that amounts can be compared."""
 
 
@@ -143,9 +143,9 @@ def lets_through(amount: Amount, unset_means: UnsetMeans) -> int:
     """How many contracts an amount lets through, as a number that can be compared; no limit is larger than any limit."""
     match amount:
         case Special.UNLIMITED:
-            return _EVERYTHING
+            return NO_LIMIT
         case Special.UNSET:
-            return _EVERYTHING if unset_means is UnsetMeans.UNLIMITED else 0
+            return NO_LIMIT if unset_means is UnsetMeans.UNLIMITED else 0
         case int():
             return amount
         case _:

@@ -590,7 +590,7 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         if any(change.id in written for change in changes):
             firm = await reader.resolve(key.firm)
             live = await reader.account(firm, key.number)
-            if wished & {AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number)}:
+            if observed[key].protected or wished & {AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number)}:
                 protected.add(live.key)
             part = restoring(live, ours, rules, others=others)
             made = [change for change in changes if change.id in earlier.made]

@@ -15,9 +15,6 @@ from amsctl.errors import ApprovalMissing, Stale, UsageError
 from amsctl.views.plan_text import plan_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from amsctl.config import GuardName
     from amsctl.planning.plan import Plan
 
 EPILOG = """\
@@ -73,6 +70,8 @@ def command(
         plan, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
     else:
         plan, consent = read_plan(file), f"saved plan {os.path.basename(file)}"
+    from amsctl import flow  # not before: a wrong command line is told without waiting for it
+
     with refusals_told(session, plan, form):
         if file is not None:
             check_saved(session, plan)
@@ -80,22 +79,13 @@ def command(
             session,
             plan,
             consent=consent,
-            overrides=overridden_guards(overrides, plan),
+            overrides=flow.overrides_of(overrides, plan),
             barrier=barrier,
             reason=reason,
             events_path=events_path,
         )
     show_report(session, plan, report, form)
     return report.exit_code
-
-
-def overridden_guards(overrides: Sequence[str], plan: Plan) -> tuple[GuardName, ...]:
-    """The guards that are overridden for this plan."""
-    if not overrides:
-        return ()
-    from amsctl import flow
-
-    return flow.overrides_of(overrides, plan)
 
 
 def check_saved(session: Session, plan: Plan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from amsctl.config import USUAL_FACTORS, USUAL_GUARDS, GuardName, Guards, Op, Threshold
-from amsctl.manifests.decoding import Refused, mapping_of, refuse, whole_number, word_at
+from amsctl.manifests.decoding import mapping_of, refuse, whole_number, word_at
 from amsctl.manifests.nodes import Map, Node, Seq
 
 _MOST_AMOUNT: Final = 9_999_999_999
@@ -42,7 +42,7 @@ def _thresholds(node: Node, name: GuardName) -> tuple[Threshold, ...]:
         return ()
     if isinstance(node, Seq):
         if not 0 < len(node.items) <= _MOST_THRESHOLDS:
-            raise Refused
+            refuse()
         return tuple(_threshold(item, name) for item in node.items)
     return (_threshold(node, name),)
 

@@ -223,7 +223,7 @@ def assemble(
         observed,
         guards,
         unset_means=UnsetMeans(target.unset_means),
-        unprotected=() if origin.base is None else origin.base.unprotected,
+        unprotected=origin.unprotected,
     )
     return sealed(
         Plan(

@@ -50,10 +50,8 @@ def _contradictions(plan: Plan) -> Iterator[str]:
 
 def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
     """What the guards say is measured again; that they hold the plan up stands among the findings, which are what stops an apply."""
-    guards, base = guards_in(plan.guards), plan.origin.base
-    verdicts, held = guard_findings(
-        plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=() if base is None else base.unprotected
-    )
+    guards = guards_in(plan.guards)
+    verdicts, held = guard_findings(plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected)
     if verdicts != plan.guards:
         yield "guards"
     codes = {"guards-off", *map(finding_code, GuardName)}

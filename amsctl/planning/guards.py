@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
-from amsctl.config import GuardName, Guards, Op, Threshold
+from amsctl.config import PROJECT_FILE, GuardName, Guards, Op, Threshold
 from amsctl.diagnostics import Severity, Source
-from amsctl.model import UNLIMITED, UNSET, AccountKey, AccountStatus, Direction, Leg, RowKey, UnsetMeans, lets_through
+from amsctl.model import NO_LIMIT, UNSET, AccountKey, AccountStatus, Direction, Leg, RowKey, UnsetMeans, lets_through
 from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Target, Verdict
-
-_NO_LIMIT: Final = lets_through(UNLIMITED, UnsetMeans.UNLIMITED)
 
 
 class _Leg(NamedTuple):
@@ -123,12 +121,12 @@ def _account_rows_unset(book: _Book, threshold: Threshold) -> _Measure:
 
 def _raised(book: _Book, threshold: Threshold) -> _Measure:
     factor = threshold.factor or 1
-    found = [leg for leg in book.legs.values() if leg.before > 0 and leg.before * factor < leg.after < _NO_LIMIT]
+    found = [leg for leg in book.legs.values() if leg.before > 0 and leg.before * factor < leg.after < NO_LIMIT]
     return _of_legs(found, book.legs_seen, lambda leg: leg.after / leg.before)
 
 
 def _raised_lots(book: _Book, _: Threshold) -> _Measure:
-    found = [leg for leg in book.legs.values() if leg.opens and leg.after < _NO_LIMIT]
+    found = [leg for leg in book.legs.values() if leg.opens and leg.after < NO_LIMIT]
     worst = max(found, key=lambda leg: leg.after - leg.before, default=None)
     return _Measure(
         sum(leg.after - leg.before for leg in found), sum(leg.before for leg in found), *_first(() if worst is None else (worst.change,))
@@ -136,7 +134,7 @@ def _raised_lots(book: _Book, _: Threshold) -> _Measure:
 
 
 def _unlimited(book: _Book, _: Threshold) -> _Measure:
-    found = [leg for leg in book.legs.values() if leg.opens and leg.after == _NO_LIMIT]
+    found = [leg for leg in book.legs.values() if leg.opens and leg.after == NO_LIMIT]
     return _of_legs(found, book.legs_seen, lambda leg: leg.before)
 
 
@@ -376,7 +374,7 @@ def switched_off(guards: Guards, target: Target) -> Iterator[Finding]:
             code="guards-off",
             severity=Severity.ERROR if target.protected else Severity.WARNING,
             message=f"every guard is switched off by the project file (guards: none){refused}",
-            where="amsctl.yaml",
+            where=PROJECT_FILE,
             blocks=target.protected,
         )
     elif missing:
@@ -384,7 +382,7 @@ def switched_off(guards: Guards, target: Target) -> Iterator[Finding]:
             code="guards-off",
             severity=Severity.WARNING,
             message=f"switched off by the project file: {', '.join(missing)}",
-            where="amsctl.yaml",
+            where=PROJECT_FILE,
         )
 
 

@@ -208,6 +208,11 @@ class Origin:
     selection: Selection = Selection()
     base: Base | None = None
 
+    @property
+    def unprotected(self) -> tuple[str, ...]:
+        """The protected accounts that lose their protection; none where no base branch was named."""
+        return () if self.base is None else self.base.unprotected
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:

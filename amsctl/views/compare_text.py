@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from amsctl.diagnostics import Severity
 from amsctl.model import UnsetMeans
 from amsctl.planning.codec import encode_change, encode_finding
 from amsctl.planning.compare import PlanDifference
@@ -13,6 +12,7 @@ from amsctl.planning.plan import Change, Finding, Plan
 from amsctl.views.escape import visible
 from amsctl.views.exposure import worst_first
 from amsctl.views.layout import count, wrap
+from amsctl.views.ranking import findings_worst_first
 from amsctl.views.style import PLAIN, Look
 from amsctl.views.words import effect_words, step_words, value_words
 
@@ -93,8 +93,7 @@ def _findings(title: str, sign: str, findings: tuple[Finding, ...], look: Look) 
     if not findings:
         return
     yield look.bold(title)
-    order = list(Severity)
-    for finding in sorted(findings, key=lambda one: (not one.blocks, order.index(one.severity))):
+    for finding in findings_worst_first(findings):
         blocks = " (blocks)" if finding.blocks else ""
         text = f"{finding.severity.value}{blocks} {finding.code} {finding.where}: {finding.message}"
         yield from wrap(visible(text), width=look.width, indent="      ", first=f"  {sign} ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from amsctl.model import AccountKey, Amount, Direction, Leg, RowKey, Special, UnsetMeans, direction_of, lets_through
+from amsctl.model import NO_LIMIT, AccountKey, Amount, Direction, Leg, RowKey, Special, UnsetMeans, direction_of, lets_through
 from amsctl.planning.plan import Change, ChangeKind, Plan
 
 
@@ -82,8 +82,8 @@ def _opened(change: Change, plan: Plan) -> Opened | None:
         before, after = change.before, change.after
     elif not change.binding or direction_of(before, after, unset_means) is not Direction.LOOSEN:
         return None
-    opens_all = lets_through(after, unset_means) == lets_through(Special.UNLIMITED, unset_means)
-    lots = None if opens_all else lets_through(after, unset_means) - lets_through(before, unset_means)
+    now = lets_through(after, unset_means)
+    lots = None if now == NO_LIMIT else now - lets_through(before, unset_means)
     return Opened(account=change.account_key, row=change.row_key, leg=leg, before=before, after=after, lots=lots)
 
 

@@ -26,7 +26,7 @@ _ASCII: Final = Look(unicode=False)
 
 def plan_annotations(plan: Plan) -> str:
     """At most ten annotations: what blocks, then what lets more through, then the other findings, worst first; and a plain line that counts the rest."""
-    findings = findings_worst_first(plan)
+    findings = findings_worst_first(plan.findings)
     lines = chain(
         (_finding(finding) for finding in findings if finding.blocks),
         map(_change, loosening(plan)),

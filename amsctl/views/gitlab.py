@@ -11,7 +11,7 @@ from amsctl.model import Special
 from amsctl.planning.plan import Change, ChangeKind, Plan
 from amsctl.views.escape import visible
 from amsctl.views.ranking import findings_worst_first
-from amsctl.views.sarif import fingerprint
+from amsctl.views.sarif import fingerprint, place_of
 
 _SEVERITIES: Final = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.NOTE: "info"}
 
@@ -39,8 +39,8 @@ def plan_code_quality(plan: Plan) -> list[dict[str, object]]:
     """The findings as GitLab's code quality report, worst first; each has a fingerprint of its own."""
     issues: list[dict[str, object]] = []
     seen: Counter[str] = Counter()
-    for finding in findings_worst_first(plan):
-        file, line, _ = finding.source or ("amsctl.yaml", 1, 1)
+    for finding in findings_worst_first(plan.findings):
+        file, line, _ = place_of(finding)
         mark = fingerprint(finding)
         seen[mark] += 1
         issues.append(

@@ -18,14 +18,23 @@ from typing import Final, NamedTuple
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from amsctl.model import AccountKey, Amount, Direction, Leg, RowKey, Special, UnsetMeans, lets_through
+from amsctl.model import NO_LIMIT, AccountKey, Amount, Direction, Leg, RowKey, UnsetMeans, lets_through
 from amsctl.planning.plan import Change, ChangeKind, Finding, Plan
 from amsctl.views.escape import visible
-from amsctl.views.exposure import exposure_of, worst_first
+from amsctl.views.exposure import Exposure, exposure_of, worst_first
 from amsctl.views.markdown import verdict_words
 from amsctl.views.ranking import findings_worst_first
 from amsctl.views.style import PLAIN
-from amsctl.views.words import amount_words, direction_words, effect_words, leg_words, subject_words, usage_words, value_words
+from amsctl.views.words import (
+    amount_words,
+    direction_words,
+    effect_words,
+    leg_words,
+    selection_words,
+    subject_words,
+    usage_words,
+    value_words,
+)
 
 ROWS_WITHOUT_SCRIPT: Final = 200
 """Rows that stand in the page itself, for readers without JavaScript; the script shows as many on a page."""
@@ -47,16 +56,10 @@ def plan_html(plan: Plan) -> str:
     ordered = worst_first(plan.changes, unset_means)
     legs = moved_legs(ordered, unset_means)
     exposure = exposure_of(plan)
-    findings = findings_worst_first(plan)
+    findings = findings_worst_first(plan.findings)
     others = [finding for finding in findings if not finding.blocks]
     style, script = _part("plan.css"), _part("plan.js")
     largest = max((max(leg.before_lots, leg.after_lots) for leg in legs), default=0)
-    selection = plan.origin.selection
-    chosen = [
-        f"{word} {', '.join(items)}"
-        for word, items in (("paths", selection.paths), ("accounts", selection.accounts), ("labels", selection.labels))
-        if items
-    ]
     return (
         _environment()
         .from_string(_part("plan.html.jinja"))
@@ -70,8 +73,8 @@ def plan_html(plan: Plan) -> str:
             exposure=exposure,
             blocked=bool(plan.blocking),
             sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
-            selection="; ".join(chosen),
-            cards=_cards(plan, legs),
+            selection=selection_words(plan.origin.selection),
+            cards=_cards(plan, exposure, legs),
             blocking=plan.blocking,
             movers=[_mover(leg, largest) for leg in legs[:MOVERS]],
             more_movers=max(0, len(legs) - MOVERS),
@@ -151,8 +154,7 @@ def moved_legs(changes: Iterable[Change], unset_means: UnsetMeans) -> list[Moved
         then, now = lets_through(before, unset_means), lets_through(after, unset_means)
         if then == now:
             continue
-        everything = lets_through(Special.UNLIMITED, unset_means)
-        opens, closes = now == everything, then == everything
+        opens, closes = now == NO_LIMIT, then == NO_LIMIT
         legs[change.account_key, change.row_key, change.leg] = MovedLeg(
             *(change.account_key, change.row_key, change.leg, before, after, 0 if closes else then, 0 if opens else now, opens, closes)
         )
@@ -335,8 +337,8 @@ class _Card(NamedTuple):
     tone: str = ""
 
 
-def _cards(plan: Plan, legs: Sequence[MovedLeg]) -> list[_Card]:
-    exposure, summary = exposure_of(plan), plan.summary
+def _cards(plan: Plan, exposure: Exposure, legs: Sequence[MovedLeg]) -> list[_Card]:
+    summary = plan.summary
     more = sum(leg.move for leg in legs if leg.move > 0)
     fewer = -sum(leg.move for leg in legs if leg.move < 0)
     cards = [

@@ -20,7 +20,7 @@ def plan_junit(plan: Plan) -> str:
     whole = Element("testcase", classname="amsctl.plan", name=f"plan for {environment} may be applied")
     if plan.blocking:
         _told(whole, "failure", f"blocked by {len(plan.blocking):,} of {len(plan.findings):,} findings", "blocked")
-    return _suite(f"amsctl plan {environment}", [whole, *map(_finding_case, findings_worst_first(plan))], plan.created_at)
+    return _suite(f"amsctl plan {environment}", [whole, *map(_finding_case, findings_worst_first(plan.findings))], plan.created_at)
 
 
 def _finding_case(finding: Finding) -> Element:

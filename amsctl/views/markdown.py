@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from amsctl.applying.report import Report, StepReport
-from amsctl.diagnostics import Severity
 from amsctl.errors import ExitCode
 from amsctl.model import Direction, Outcome, Special, UnsetMeans
 from amsctl.planning.plan import Change, ChangeKind, Finding, Plan
 from amsctl.views.escape import visible
 from amsctl.views.exposure import Exposure, exposure_of, worst_first
 from amsctl.views.layout import count
+from amsctl.views.ranking import findings_worst_first
 from amsctl.views.report_text import OUTCOME_MEANING, WORST_FIRST
 from amsctl.views.style import PLAIN
 from amsctl.views.words import difference_words, effect_words, leg_words, subject_words, usage_words, value_words
@@ -202,8 +202,7 @@ def _others(changes: Sequence[Change], plan: Plan, page: _Page) -> None:
 
 
 def _findings(plan: Plan, page: _Page) -> None:
-    order = list(Severity)
-    others = sorted((finding for finding in plan.findings if not finding.blocks), key=lambda finding: order.index(finding.severity))
+    others = findings_worst_first(finding for finding in plan.findings if not finding.blocks)
     if not others:
         return
     title = f"{count(len(others), 'finding')} to look at"

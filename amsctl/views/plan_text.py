@@ -12,12 +12,14 @@ from amsctl.model import AccountKey, Direction, Special
 from amsctl.planning.plan import Change, ChangeKind, Finding, Plan
 from amsctl.views.escape import visible
 from amsctl.views.layout import cells, count, left, right, widths, wrap
+from amsctl.views.ranking import findings_worst_first
 from amsctl.views.style import PLAIN, Look, Style
 from amsctl.views.words import (
     difference_words,
     direction_words,
     effect_words,
     leg_words,
+    selection_words,
     subject_words,
     usage_words,
     value_words,
@@ -58,13 +60,9 @@ def _header(plan: Plan, look: Look) -> Iterator[str]:
     if git is not None:
         commit = f", commit {git.commit[:12]} by {git.author}" + (", with uncommitted changes" if git.dirty else "")
     yield from _facts(f"manifests {_short(origin.manifests_sha256)}{commit}", look)
-    chosen = [
-        f"{word} {', '.join(items)}"
-        for word, items in (("paths", origin.selection.paths), ("accounts", origin.selection.accounts), ("labels", origin.selection.labels))
-        if items
-    ]
+    chosen = selection_words(origin.selection)
     if chosen:
-        yield from _facts(f"only {'; '.join(chosen)}", look)
+        yield from _facts(f"only {chosen}", look)
     yield ""
 
 
@@ -292,8 +290,7 @@ def _blocking(plan: Plan, look: Look) -> Iterator[str]:
 
 def _other_findings(plan: Plan, look: Look) -> Iterator[str]:
     """The rest, grouped by severity and code; many of one kind are counted."""
-    order = list(Severity)
-    others = sorted((finding for finding in plan.findings if not finding.blocks), key=lambda finding: order.index(finding.severity))
+    others = findings_worst_first(finding for finding in plan.findings if not finding.blocks)
     if not others:
         return
     yield look.bold(f"{count(len(others), 'finding')} to look at:")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from amsctl.diagnostics import Severity
+from amsctl.config import PROJECT_FILE
+from amsctl.diagnostics import Severity, Source
 from amsctl.planning.plan import Finding, Plan
 from amsctl.views.escape import visible
 from amsctl.views.ranking import findings_worst_first
@@ -16,12 +17,11 @@ SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS_AT_MOST: Final = 5_000
 """GitHub refuses a run of more than 25,000 results and shows the first 5,000."""
 _LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-_PROJECT_FILE: Final = "amsctl.yaml"
 
 
 def plan_sarif(plan: Plan) -> dict[str, object]:
     """One SARIF log with one run. Findings that block come first; what is beyond ``RESULTS_AT_MOST`` is counted in a notification."""
-    findings = findings_worst_first(plan)
+    findings = findings_worst_first(plan.findings)
     shown = findings[:RESULTS_AT_MOST]
     codes = sorted({finding.code for finding in shown})
     run: dict[str, object] = {
@@ -52,9 +52,13 @@ def _result(finding: Finding, codes: Sequence[str]) -> dict[str, object]:
     }
 
 
+def place_of(finding: Finding) -> Source:
+    """Where it is shown among files: what stands in none is shown at the project file's first line."""
+    return finding.source or Source(PROJECT_FILE, 1, 1)
+
+
 def _place(finding: Finding) -> dict[str, object]:
-    """Where code scanning shows it: code scanning has no place for what stands in no file, so that is shown at the project file's first line."""
-    file, line, column = finding.source or (_PROJECT_FILE, 1, 1)
+    file, line, column = place_of(finding)
     return {
         "artifactLocation": {"uri": quote(file.encode("utf-8", "backslashreplace"), safe="/"), "uriBaseId": "%SRCROOT%"},
         "region": {"startLine": line, "startColumn": column},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amsctl.model import Amount, Direction, Leg, Owner, Special, UnsetMeans
-from amsctl.planning.plan import Change, ChangeKind
+from amsctl.planning.plan import Change, ChangeKind, Selection
 from amsctl.views.escape import visible
 from amsctl.views.style import Look
 
@@ -31,6 +31,12 @@ def subject_words(change: Change) -> str:
         verb = "suspend" if change.after is True else "release"
         return f"{verb} execution firm {visible(change.execution_firm or '')}"
     return "activate account" if change.direction is Direction.LOOSEN else "deactivate account"
+
+
+def selection_words(selection: Selection) -> str:
+    """``paths a, b; labels desk=softs``; empty for the whole repository."""
+    parts = (("paths", selection.paths), ("accounts", selection.accounts), ("labels", selection.labels))
+    return "; ".join(f"{word} {', '.join(items)}" for word, items in parts if items)
 
 
 def step_words(change: Change, look: Look) -> str:
