@@ -186,6 +186,22 @@ def test_whoever_proposes_a_change_does_not_take_its_guards_away(run: Run, mergi
     assert codes(part) == ["guard-raised", "guard-protected"]
 
 
+def test_a_rollback_keeps_the_protection_that_its_run_was_planned_under(run: Run, merging: Path) -> None:
+    """The manifest says so no longer, the base branch did: the way back is held to it as well."""
+    wish(merging, long=325, short=560)
+    account = merging / "accounts" / "dv.yaml"
+    account.write_text(account.read_text().replace("  protected: true\n", ""))
+    file, plan = saved(run, merging, "--base", "main")
+    words = [word for guard in ("raised", "protected") for word in ("--override", f"{guard}@{plan['digest']}")]
+    applied = run("-C", str(merging), "apply", file, *words)
+    assert applied.code == 0, applied.err
+    done = json.loads(run("-C", str(merging), "ledger", "log", "--format", "json").out)["runs"][0]["id"]
+    assert run("-C", str(merging), "rollback", done, "-o", file).code == 0
+    back = json.loads(Path(file).read_text())
+    assert back["observed"][0]["protected"] is True
+    assert "guard-protected" in codes(back)
+
+
 def test_a_protected_manifest_that_is_gone_is_held_up(run: Run, merging: Path) -> None:
     """Also when nothing else changes: another account alone is left."""
     account = merging / "accounts" / "dv.yaml"
