@@ -38,6 +38,8 @@ INFINITE = 1 << 60
 STRICT = ("halt", "tighten")
 OWNERS = {("ef", "long"): 0, ("ef", "short"): 1, ("cmf", "long"): 2, ("cmf", "short"): 3}
 DEFINITE = ("verified", "failed", "diverged")
+ANNOUNCED_PART = 4
+"""How much younger than a read an announcement must be: a quarter of what a read may be."""
 GENESIS = "0" * 64
 
 
@@ -215,6 +217,10 @@ class Checker:
         self.definite: dict[tuple[str, str], tuple[int, str]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
         self.holder: dict[str, tuple[int, int] | None] = {}
+        self.broken: dict[str, tuple[int, int]] = {}
+        """By firm: whose lock a person broke last, and at which event."""
+        self.announced_at: dict[tuple[str, str], tuple[int, float]] = {}
+        """By run and step: the event and the time of its last intent."""
         self.fences: dict[str, int] = {}
         self.announced: set[tuple[str, Key]] = set()
         """(plan, key) of every change that an intent names."""
@@ -366,8 +372,8 @@ class Checker:
         post = Post(event, run=actor.run, reads=dict(actor.parts))
         self.posts[event["id"]] = post
         actor.posts.append(post)
-        self._check_lock(post)
         intent = self._check_intent(post, actor)
+        self._check_lock(post, intent)
         if intent is None:
             return
         step_id = intent["body"]["step"]
@@ -385,11 +391,20 @@ class Checker:
         self._check_fresh(post, actor)
         self._check_order(post, actor)
 
-    def _check_lock(self, post: Post) -> None:
+    def _check_lock(self, post: Post, intent: Event | None) -> None:
         holder = self.holder.get(self.setup["firm"])
+        if holder is None and intent is not None and self._left_before_it_was_broken(post, intent):
+            return
         if holder is None or holder[0] != post.event["p"]:
             who = "nobody" if holder is None else f"process {holder[0]}"
             self.breach("lock", post.event, f"process {post.event['p']} sends while {who} holds the lock")
+
+    def _left_before_it_was_broken(self, post: Post, intent: Event) -> bool:
+        """Whether the call was announced under the lock that a person has broken since, and not long ago: this one may still leave (not promised)."""
+        process, broken_n = self.broken.get(self.setup["firm"], (None, -1))
+        announced_n, announced_at = self.announced_at[intent["run"], intent["body"]["step"]]
+        young = post.event["t"] - announced_at <= self.setup["fresh_seconds"] / ANNOUNCED_PART
+        return process == post.event["p"] and announced_n < broken_n and young
 
     def _check_intent(self, post: Post, actor: Actor) -> Event | None:
         for intent in actor.intents:
@@ -602,6 +617,7 @@ class Checker:
                     # A step that is announced anew did not leave under its last intent: no later sending may use that.
                     actor.intents = [one for one in actor.intents if (one["run"], one["body"]["step"]) != (run, body["step"])]
                     actor.intents.append(record)
+                self.announced_at[run, body["step"]] = (event["n"], event["t"])
                 self.open[run, body["step"]] = (record["account"], "open")
                 if actor is not None and actor.plan is not None:
                     self.announced |= {(actor.plan.digest, _change(change).key) for change in body["changes"]}
@@ -626,6 +642,9 @@ class Checker:
                 self.fences[record["firm"]] = body["fence"]
                 self.holder[record["firm"]] = (event["p"], body["fence"])
             case "lock-released" | "lock-broken":
+                holder = self.holder.get(record["firm"])
+                if record["kind"] == "lock-broken" and holder is not None:
+                    self.broken[record["firm"]] = (holder[0], event["n"])
                 self.holder[record["firm"]] = None
 
     def _outcome(self, event: Event, record: Event, outcome: str) -> None:
