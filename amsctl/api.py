@@ -105,7 +105,9 @@ def plan(manifests: Manifests, live: Live) -> Plan:
         git=commit_of(project.root),
     )
     protected = {live.accounts[account.key].key for account in manifests.desired.headers() if account.protected}
-    return flow.assembled(wish, parts, SystemClock(), protected=protected)
+    labelled = manifests.desired.accounts() if project.safeguards.ask_for_labels else ()
+    labels = {live.accounts[account.key].key: flow.labels_of(account) for account in labelled}
+    return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels)
 
 
 def apply(

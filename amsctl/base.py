@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from amsctl.commit import git_output
 from amsctl.config import PROJECT_FILE
 from amsctl.errors import AmsctlError, ConfigError
-from amsctl.flow import BaseBranch
+from amsctl.flow import BaseBranch, labels_of
 from amsctl.manifests.files import SUFFIXES
 from amsctl.manifests.load import load
 from amsctl.manifests.project import load_project
@@ -50,21 +50,41 @@ def base_branch(project: Project, ref: str, desired: Desired) -> BaseBranch:
         entries = _entries(project.root, commit)
         _check_out(project.root, commit, folder, [entry for entry in entries if entry.path == PROJECT_FILE])
         if not os.path.lexists(os.path.join(folder, PROJECT_FILE)):
-            return BaseBranch(commit=commit, guards=None, protected=(), kept=kept)
+            return BaseBranch(commit=commit, safeguards=None, protected=(), kept=kept)
         try:
             base = load_project(folder)
             named = {os.path.normpath(path) for path in base.manifests}
             for entry in entries:  # a folder may hold nothing that is read, and be named all the same
                 os.makedirs(os.path.dirname(os.path.join(folder, entry.path)), exist_ok=True)
             _check_out(project.root, commit, folder, [entry for entry in entries if _may_be_read(entry, named)])
-            protected = tuple(account.key for account in load(base).headers() if account.protected)
+            desired = load(base)
+            protected = tuple(account.key for account in desired.headers() if account.protected)
+            labelled = desired.accounts() if base.safeguards.ask_for_labels else ()
+            labels = {account.key: labels_of(account) for account in labelled if account.labels}
         except AmsctlError as problem:
             raise ConfigError(
                 f"what stands on the base branch cannot be used: {problem}",
                 where=f"{ref} ({commit[:12]})",
                 hint="mend it there first: its guards and protections hold for this change, and cannot be read",
             ) from None
-    return BaseBranch(commit=commit, guards=base.guards, protected=protected, kept=kept)
+    return BaseBranch(commit=commit, safeguards=base.safeguards, protected=protected, kept=kept, labels=labels)
+
+
+def project_at(root: str, commit: str) -> Project | None:
+    """The project file of a commit; ``None`` where it has none. ConfigError when it cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="amsctl-base-") as folder:
+        _check_out(root, commit, folder, [entry for entry in _entries(root, commit) if entry.path == PROJECT_FILE])
+        if not os.path.lexists(os.path.join(folder, PROJECT_FILE)):
+            return None
+        try:
+            return load_project(folder)
+        except AmsctlError as problem:
+            raise ConfigError("the project file of the base branch cannot be used", where=commit[:12], found=str(problem)) from None
+
+
+def file_at(root: str, commit: str, path: str) -> bytes | None:
+    """The bytes of a file below the project at a commit; ``None`` where it has none."""
+    return git_output(root, "cat-file", "blob", f"{commit}:./{path}")
 
 
 def _may_be_read(entry: _Entry, named: set[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -270,6 +270,122 @@ USUAL_FACTORS: Final[Mapping[GuardName, int]] = {
 """The guards that compare amounts, and the factor where a threshold does not name one."""
 
 
+class Weekday(StrEnum):
+    """A day of the week, as the project file writes it; the order is that of the week."""
+
+    MONDAY = "Mon"
+    TUESDAY = "Tue"
+    WEDNESDAY = "Wed"
+    THURSDAY = "Thu"
+    FRIDAY = "Fri"
+    SATURDAY = "Sat"
+    SUNDAY = "Sun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maximum:
+    """No leg is raised to more than ``contracts``. Empty ``products`` (patterns: ``*`` stands for anything), ``types`` and ``labels`` (``key=value``, all of
+    them) mean every one. With an ``owner``, what is written on that side counts; without, what is let through.
+    """
+
+    contracts: int
+    products: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    owner: Owner | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketNeeded:
+    """The commit names a ticket, of one of these projects (``RISK`` of ``RISK-12``) or of any where ``keys`` is empty."""
+
+    keys: tuple[str, ...] = ()
+    applies: Applies = Applies.LOOSEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLoosening:
+    """Nothing that lets more through is applied on these days of a time zone."""
+
+    days: tuple[Weekday, ...]
+    time_zone: str
+
+
+Rule: TypeAlias = Maximum | TicketNeeded | NoLoosening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A rule of the firm that no plan breaks. There is no override: who wants another rule changes it where it stands. ``environments`` of ``()`` means
+    every environment.
+    """
+
+    name: str
+    rule: Rule
+    environments: tuple[str, ...] = ()
+
+
+class ApprovalSource(StrEnum):
+    """Where approvals come from: signatures over the plan, or the reviews of a pull or merge request."""
+
+    SIGNATURES = "signatures"
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRule:
+    """How many people must approve a plan that this is met by. With neither ``factor``, ``lots`` nor ``overridden`` it is met by every plan that lets
+    more through (``applies``: loosen) or changes anything at all (all).
+
+    ``factor``: a leg is raised to more than so many times, from zero, or loses its limit. ``lots``: more than so many contracts more
+    are let through in all. ``overridden``: a guard is overridden.
+    """
+
+    approvals: int
+    applies: Applies = Applies.LOOSEN
+    factor: int | None = None
+    lots: int | None = None
+    overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approvals:
+    """Four eyes. ``signers`` is a file of OpenSSH's allowed signers, relative to the project file; ``approvers`` the accounts at GitHub or GitLab whose
+    reviews count, everybody's who may review where it is empty. ``environments`` of ``()`` means every environment.
+    """
+
+    source: ApprovalSource = ApprovalSource.SIGNATURES
+    signers: str = "approvers"
+    approvers: tuple[str, ...] = ()
+    valid_hours: int = 24
+    verdict: bool = False
+    environments: tuple[str, ...] = ()
+    rules: tuple[ApprovalRule, ...] = (ApprovalRule(approvals=1),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safeguards:
+    """What a plan is held against: guards, which a person may override by name; policies, which nobody may; and who must approve."""
+
+    guards: Guards = field(default_factory=lambda: USUAL_GUARDS)
+    policies: tuple[Policy, ...] = ()
+    approvals: Approvals | None = None
+
+    @property
+    def ask_for_labels(self) -> bool:
+        """Whether a policy is for accounts with some label."""
+        return any(isinstance(policy.rule, Maximum) and policy.rule.labels for policy in self.policies)
+
+    def at(self, environment: str) -> Safeguards:
+        """Those that are for an environment."""
+        kept = tuple(policy for policy in self.policies if not policy.environments or environment in policy.environments)
+        approvals = self.approvals
+        if approvals is not None and approvals.environments and environment not in approvals.environments:
+            approvals = None
+        return replace(self, policies=kept, approvals=approvals)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """One AMS that can be planned against. ``${NAME}`` is already replaced."""
@@ -305,3 +421,10 @@ class Project:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     windows: tuple[Window, ...] = ()
     guards: Guards = field(default_factory=lambda: USUAL_GUARDS)
+    policies: tuple[Policy, ...] = ()
+    approvals: Approvals | None = None
+
+    @property
+    def safeguards(self) -> Safeguards:
+        """What the plans of this project are held against."""
+        return Safeguards(guards=self.guards, policies=self.policies, approvals=self.approvals)

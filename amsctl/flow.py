@@ -6,20 +6,35 @@ The command line and the public interface both come through here; there is no se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from amsctl.applying.means import stamp
 from amsctl.concurrently import first_of
-from amsctl.config import Environment, GuardName, Guards, Project
+from amsctl.config import (
+    Applies,
+    Approvals,
+    Effect,
+    Environment,
+    GuardName,
+    Guards,
+    NoLoosening,
+    Project,
+    Safeguards,
+    Weekday,
+    Weekly,
+    Window,
+)
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.errors import AmsError, ManifestErrors, Refused, Stale, UsageError
+from amsctl.errors import AmsError, ApprovalMissing, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
+from amsctl.planning.approvals import approval_need
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.guards import finding_code, guards_in, judge, verdict_words
-from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Finding, Git, Origin, Plan, Selection, Target, Verdict
+from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Change, Finding, Git, Origin, Plan, Selection, Target, Verdict
+from amsctl.planning.policies import days_words, judge_policies, loosens
 from amsctl.version import version
 
 if TYPE_CHECKING:
@@ -29,6 +44,7 @@ if TYPE_CHECKING:
     from amsctl.wire.answers import AccountEntry
 
 _NAMED_ACCOUNTS: Final = 10
+_DAY_MINUTES: Final = 1_440
 OVERRIDE_DIGITS: Final = 12
 """So much of a plan's digest an override must name: nobody types that by chance."""
 T = TypeVar("T")
@@ -220,14 +236,15 @@ async def side_by_side(desired: Desired, reader: Reader, work: Work[T], *, concu
 class BaseBranch:
     """The branch that a change is to be merged into, as far as it holds for the change: whoever proposes one cannot take away what guards it.
 
-    ``guards`` are those of its project file, ``None`` where it has none yet; ``protected`` its protected accounts and ``kept`` those that are protected
-    in the whole of the manifests planned, firms as written.
+    ``safeguards`` are those of its project file, ``None`` where it has none yet; ``protected`` its protected accounts and ``kept`` those that are
+    protected in the whole of the manifests planned, ``labels`` what its accounts are labelled with: firms as written.
     """
 
     commit: str
-    guards: Guards | None
+    safeguards: Safeguards | None
     protected: tuple[AccountKey, ...]
     kept: tuple[AccountKey, ...]
+    labels: Mapping[AccountKey, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,10 +264,12 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
     rules = rules_of(wish.project, wish.environment)
     parts: list[AccountPlan] = []
     protected: set[AccountKey] = set()
+    labels: dict[AccountKey, set[str]] = {}
 
     async def plan_account(desired: DesiredAccount, live: LiveAccount, firm: Firm) -> AccountPlan:
         if desired.protected:
             protected.add(live.key)
+        labels[live.key] = set(labels_of(desired))
         eligible = await reader.eligible_products(firm, live.key.number) if added_rows(desired, live, rules) else None
         return arrange(diff(desired, live, rules, eligible), live, rules)
 
@@ -259,27 +278,42 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
         progress(len(parts), len(wish.desired), reader.calls)
     base = None
     if wish.base is not None:
-        before, kept = [await _named(keys, reader) for keys in (wish.base.protected, wish.base.kept)]
+        named = await _naming(reader)
+        before, kept = ({named(key) for key in keys} for keys in (wish.base.protected, wish.base.kept))
         base = Base(commit=wish.base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
         protected |= before
-    return assembled(wish, parts, clock, protected=protected, base=base)
+        for key, listed in wish.base.labels.items():  # whoever takes a label away does not take away what is said of it
+            labels.setdefault(named(key), set()).update(listed)
+    return assembled(wish, parts, clock, protected=protected, labels=labels, base=base)
 
 
-async def _named(keys: Iterable[AccountKey], reader: Reader) -> set[AccountKey]:
-    """The accounts under the AMS's names of their firms; a firm that it does not know (any more) stays as written."""
+def labels_of(desired: DesiredAccount) -> tuple[str, ...]:
+    """``key=value`` of each label."""
+    return tuple(f"{key}={value}" for key, value in desired.labels.items())
+
+
+async def _naming(reader: Reader) -> Callable[[AccountKey], AccountKey]:
+    """What gives an account under the AMS's name of its firm; a firm that it does not know (any more) stays as written."""
     firms = await reader.firms()
-    named: set[AccountKey] = set()
-    for key in keys:
+
+    def named(key: AccountKey) -> AccountKey:
         known = [firm.name for firm in firms if key.firm in {firm.name, firm.clearing_id}]
-        named.add(AccountKey(known[0] if len(known) == 1 else key.firm, key.number))
+        return AccountKey(known[0] if len(known) == 1 else key.firm, key.number)
+
     return named
 
 
 def assembled(
-    wish: Wish, parts: Iterable[AccountPlan], clock: Clock, *, protected: Collection[AccountKey] = (), base: Base | None = None
+    wish: Wish,
+    parts: Iterable[AccountPlan],
+    clock: Clock,
+    *,
+    protected: Collection[AccountKey] = (),
+    labels: Mapping[AccountKey, Collection[str]] | None = None,
+    base: Base | None = None,
 ) -> Plan:
     """The plan of a run from the plans of its accounts."""
-    guards = wish.project.guards if wish.base is None or wish.base.guards is None else wish.base.guards
+    safeguards = wish.project.safeguards if wish.base is None or wish.base.safeguards is None else wish.base.safeguards
     return assemble(
         parts,
         target=target_of(wish.project, wish.environment),
@@ -287,8 +321,9 @@ def assembled(
         created_at=stamp(clock),
         expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
         tool_version=version(),
-        guards=guards,
+        safeguards=safeguards,
         protected=protected,
+        labels=labels,
     )
 
 
@@ -361,6 +396,75 @@ def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] 
         raise Refused("a protected environment needs guards", found="guards: none", hint="take it out of amsctl.yaml and plan again")
 
 
+def check_policies(plan: Plan, safeguards: Safeguards, clock: Clock) -> None:
+    """Refused when a policy of the project as it is now is broken: by the plan, or by the day on which it is applied. There is no override."""
+    policies = safeguards.at(plan.target.environment).policies
+    if tuple(ruling.policy for ruling in plan.policies) != policies:  # those that it was made under stand among its findings
+        _, broken = judge_policies(plan.changes, plan.observed, policies, target=plan.target, git=plan.origin.git)
+        for finding in broken:
+            if finding.blocks:
+                raise Refused(
+                    f"a policy that the plan was not made under is broken: {finding.message}",
+                    where=finding.where,
+                    hint="plan again: the policies of the project file have changed",
+                )
+    loosening = next(filter(loosens, plan.changes), None)
+    for policy in policies:
+        if loosening is not None and isinstance(policy.rule, NoLoosening):
+            _check_day(policy.name, policy.rule, loosening, clock)
+
+
+def _check_day(name: str, rule: NoLoosening, loosening: Change, clock: Clock) -> None:
+    from amsctl.windows.zones import tell, weekday_of  # with time zones: most projects have no such policy
+
+    now = clock.wall()
+    if tuple(Weekday)[weekday_of(now, rule.time_zone)] in rule.days:
+        raise Refused(
+            f"policy {name}: nothing that lets more through is applied on {days_words(rule)}",
+            where=loosening.where,
+            found=f"now {tell(now, rule.time_zone)}",
+            hint="wait for another day; a plan of what tightens alone passes (plan --account, or a commit of its own)",
+        )
+
+
+def quiet_windows(safeguards: Safeguards) -> Iterator[Window]:
+    """The days of ``noLoosening`` as windows: a run that is still going when such a day begins stops letting more through."""
+    for policy in safeguards.policies:
+        if isinstance(policy.rule, NoLoosening):
+            days = [list(Weekday).index(day) for day in policy.rule.days]
+            yield Window(
+                name=f"policy {policy.name}",
+                effect=Effect.DENY,
+                applies=Applies.LOOSEN,
+                time_zone=policy.rule.time_zone,
+                times=Weekly(spans=tuple((day * _DAY_MINUTES, (day + 1) * _DAY_MINUTES) for day in days)),
+                environments=policy.environments,
+            )
+
+
+def approvals_needed(plan: Plan, safeguards: Safeguards, overrides: Collection[GuardName] = ()) -> int:
+    """How many must approve: the most that the rules which the plan was made under ask for, or those of the project as it is now."""
+    unset_means, needed = UnsetMeans(plan.target.unset_means), 0
+    asked = [safeguards.at(plan.target.environment).approvals]
+    if plan.approvals is not None:
+        asked.append(Approvals(source=plan.approvals.source, rules=tuple(one.rule for one in plan.approvals.rules)))
+    for approvals in asked:
+        need = approval_need(plan.changes, approvals, unset_means=unset_means, overridden=bool(overrides))
+        needed = max(needed, 0 if need is None else need.needed)
+    return needed
+
+
+def check_approved(plan: Plan, safeguards: Safeguards, approvals: Collection[object], overrides: Collection[GuardName] = ()) -> None:
+    """ApprovalMissing unless as many approvals were found good (``approving``) as are needed."""
+    needed = approvals_needed(plan, safeguards, overrides)
+    if len(approvals) < needed:
+        raise ApprovalMissing(
+            f"the plan needs {needed} {'approval' if needed == 1 else 'approvals'}",
+            found=str(len(approvals)) if approvals else "none",
+            hint="amsctl apply FILE, with a saved plan and its approvals, says who could give them",
+        )
+
+
 def _judged_now(plan: Plan, guards: Guards) -> tuple[Verdict, ...]:
     """What ``guards`` say of the plan. Those that it was made under are not measured again: its own verdicts must follow from it (``consistency``)."""
     if guards_in(plan.guards) == guards:
@@ -380,6 +484,12 @@ def _way_out(plan: Plan, blocking: Iterable[Finding], *, saved: bool) -> str:
     return f"correct the manifests and plan again; or, if it is meant: amsctl apply FILE {meant}"
 
 
+def is_digest_of(text: str, plan: Plan) -> bool:
+    """Whether a text names the plan: its digest, or enough digits of it."""
+    hexadecimal = text.removeprefix("sha256:")
+    return len(hexadecimal) >= OVERRIDE_DIGITS and plan.digest.removeprefix("sha256:").startswith(hexadecimal)
+
+
 def overrides_of(texts: Iterable[str], plan: Plan) -> tuple[GuardName, ...]:
     """The guards that ``GUARD@DIGEST`` texts override for this plan. UsageError when one names no guard, Refused when its digest is another plan's or
     too short to be one.
@@ -393,8 +503,7 @@ def overrides_of(texts: Iterable[str], plan: Plan) -> tuple[GuardName, ...]:
                 found=text,
                 expected=f"one of {', '.join(GuardName)}, and the digest of the plan that it is for",
             )
-        hexadecimal = digest.removeprefix("sha256:")
-        if len(hexadecimal) < OVERRIDE_DIGITS or not plan.digest.removeprefix("sha256:").startswith(hexadecimal):
+        if not is_digest_of(digest, plan):
             raise Refused(
                 "an override is for another plan",
                 where=name,

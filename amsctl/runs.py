@@ -23,7 +23,18 @@ from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
 from amsctl.config import GuardName
 from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
-from amsctl.flow import Progress, Wish, check_findings, rules_of, silent, target_of
+from amsctl.flow import (
+    Progress,
+    Wish,
+    check_approved,
+    check_findings,
+    check_policies,
+    labels_of,
+    quiet_windows,
+    rules_of,
+    silent,
+    target_of,
+)
 from amsctl.ledger.evidence import Earlier, earlier_of
 from amsctl.ledger.history import Subject, moved_since, subject_of
 from amsctl.ledger.leases import Leases, Offload, held
@@ -119,6 +130,7 @@ def cause_of(
     reason: str | None,
     resumed: Run | None = None,
     overrides: Sequence[GuardName] = (),
+    approvals: Sequence[Mapping[str, object]] = (),
 ) -> Cause:
     """Who and why, as far as the plan's commit, the surroundings and the command line tell."""
     from amsctl.commit import message_of
@@ -133,7 +145,14 @@ def cause_of(
         resumes=None if resumed is None else resumed.id,
         inverse_digest="" if resumed is None else resumed.inverse_digest,
         overrides=tuple(overrides) if resumed is None else overridden(resumed),
+        approvals=tuple(approvals) if resumed is None else approvals_of(resumed),
     )
+
+
+def approvals_of(run: Run) -> tuple[Mapping[str, object], ...]:
+    """The approvals under which a run began: whoever resumes it goes on under them."""
+    listed = run.body.get("approvals")
+    return tuple(one for one in listed if isinstance(one, Mapping)) if isinstance(listed, list) else ()
 
 
 def overridden(run: Run) -> tuple[GuardName, ...]:
@@ -187,13 +206,17 @@ class _Conduct:
         self.u = undertaking
         self.clock: Clock = undertaking.surroundings.clock or SystemClock()
         environment = undertaking.environment
-        self.hours = Hours(calendar=environment.calendar, windows=undertaking.project.windows, environment=environment.name)
+        project = undertaking.project
+        windows = (*project.windows, *quiet_windows(project.safeguards))
+        self.hours = Hours(calendar=environment.calendar, windows=windows, environment=environment.name)
         self.run = _run_name(self.clock, undertaking.surroundings)
 
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
         check_findings(plan, u.project.guards, u.cause.overrides)
+        check_policies(plan, u.project.safeguards, self.clock)
         check_consistency(plan)
+        check_approved(plan, u.project.safeguards, u.cause.approvals, u.cause.overrides)
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
             reader = writer.reader
@@ -309,8 +332,9 @@ class _Conduct:
             created_at=stamp(self.clock),
             expires_at=stamp(self.clock, later_seconds=PLAN_LIFETIME_SECONDS),
             tool_version=version(),
-            guards=self.u.project.guards,
+            safeguards=self.u.project.safeguards,
             protected=frozenset(seen.account_key for seen in self.plan.observed if seen.protected),
+            labels={seen.account_key: seen.labels for seen in self.plan.observed if seen.labels},
         )
 
 
@@ -575,7 +599,10 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
     written, names = earlier.made | earlier.doubtful, {one.id for one in runs}
     rules = rules_of(wish.project, wish.environment)
     wished = {account.key for account in wish.desired.headers() if account.protected}
+    labelled = wish.desired.accounts() if wish.project.safeguards.ask_for_labels else ()
+    wished_labels = {account.key: labels_of(account) for account in labelled}
     protected: set[AccountKey] = set()
+    labels: dict[AccountKey, set[str]] = {}
     observed = {seen.account_key: seen for seen in plan.observed}
     grouped: dict[AccountKey, list[Change]] = {}
     for change in plan.changes:
@@ -590,20 +617,28 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         if any(change.id in written for change in changes):
             firm = await reader.resolve(key.firm)
             live = await reader.account(firm, key.number)
-            if observed[key].protected or wished & {AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number)}:
+            called = (AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number))
+            if observed[key].protected or wished & set(called):
                 protected.add(live.key)
+            labels[live.key] = {*observed[key].labels, *(label for name in called for label in wished_labels.get(name, ()))}
             part = restoring(live, ours, rules, others=others)
             made = [change for change in changes if change.id in earlier.made]
             parts.append(part if as_it_was(live, made, observed[key].sha256) else with_warning(part))
     inversion = Inversion(
         rules=rules,
         target=target_of(wish.project, wish.environment),
-        origin=Origin(manifests_sha256=manifests_sha256, git=wish.git, selection=wish.selection),
+        origin=Origin(
+            manifests_sha256=manifests_sha256,
+            git=wish.git,
+            selection=wish.selection,
+            base=None if plan.origin.base is None else replace(plan.origin.base, unprotected=()),
+        ),
         created_at=stamp(clock),
         expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
         tool_version=version(),
-        guards=wish.project.guards,
+        safeguards=wish.project.safeguards,
         protected=protected,
+        labels=labels,
     )
     return inversion.whole(parts)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-_TICKET: Final = re.compile(r"\b[A-Z][A-Z0-9]{1,15}-[1-9][0-9]{0,9}\b")
+from amsctl.planning.tickets import tickets_in
+
 MOST_MESSAGE: Final = 2000
 """Characters of a commit message or a reason that are kept."""
 
@@ -73,5 +73,5 @@ def why(*, commit: str | None, message: str | None, reason: str | None) -> dict[
     """Why: the commit with its message, the reason given on the command line, and the first ticket (``ABC-123``) that either names."""
     message = None if message is None else message[:MOST_MESSAGE]
     reason = None if reason is None else reason[:MOST_MESSAGE]
-    found = _TICKET.search(f"{reason or ''}\n{message or ''}")
-    return {"commit": commit, "message": message, "ticket": None if found is None else found.group(), "reason": reason}
+    tickets = tickets_in(f"{reason or ''}\n{message or ''}")
+    return {"commit": commit, "message": message, "ticket": tickets[0] if tickets else None, "reason": reason}

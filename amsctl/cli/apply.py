@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from amsctl.cli.approving import agreed_to
 from amsctl.cli.planning import make_plan, read_plan, selection_options
 from amsctl.cli.running import carry_out, refusals_told, run_options, show_report
 from amsctl.cli.session import Session, pass_session
@@ -24,6 +26,8 @@ Examples:
   amsctl apply plan.json --barrier run --reason "RISK-1234 client default"
   amsctl apply                  plan, show, ask, apply
   amsctl apply plan.json --override raised@sha256:6f1ed002ab55   it is meant, and I looked
+  amsctl apply plan.json --approval sam.approval.json   with an approval that does not lie beside it
+  amsctl apply plan.json --reviews reviews.json --merged "$GITHUB_SHA"   in a release pipeline
   amsctl apply --auto-approve   in a pipeline, on an unprotected environment
 """
 
@@ -38,6 +42,15 @@ Examples:
     metavar="GUARD@DIGEST",
     help="Carry the plan of that digest out although GUARD holds it up; recorded in the ledger; repeatable.",
 )
+@click.option(
+    "--approval",
+    "approvals",
+    multiple=True,
+    metavar="FILE",
+    help="An approval (amsctl approve); those that lie beside the plan, as PLAN.NAME.approval.json, are found without it; repeatable.",
+)
+@click.option("--reviews", metavar="FILE", help="The reviews of the plan's pull or merge request (amsctl ci reviews).")
+@click.option("--merged", metavar="COMMIT", help="The commit that was merged: the checkout must be it, and hold exactly what was planned.")
 @run_options
 @selection_options
 @pass_session
@@ -46,6 +59,9 @@ def command(
     file: str | None,
     auto_approve: bool,
     overrides: tuple[str, ...],
+    approvals: tuple[str, ...],
+    reviews: str | None,
+    merged: str | None,
     barrier: str | None,
     reason: str | None,
     events_path: str | None,
@@ -62,6 +78,10 @@ def command(
         raise UsageError(
             "a saved plan is carried out whole", found="--account or -l beside FILE", hint="make a plan of the part that you mean"
         )
+    if file is None and (approvals or reviews or merged):
+        raise UsageError(
+            "approvals and merges are of a saved plan", found="--approval, --reviews or --merged without FILE", hint="amsctl plan -o FILE"
+        )
     if file is None and overrides:
         raise UsageError(
             "an override is for a saved plan", found="--override without FILE", hint="amsctl plan -o FILE, and look at it first"
@@ -73,19 +93,36 @@ def command(
     from amsctl import flow  # not before: a wrong command line is told without waiting for it
 
     with refusals_told(session, plan, form):
+        overridden = flow.overrides_of(overrides, plan)
+        agreed: tuple[Mapping[str, object], ...] = ()
         if file is not None:
             check_saved(session, plan)
+            if merged is not None:
+                _check_merged(session, plan, merged)
+            agreed = agreed_to(session, plan, file, approvals, reviews, overridden)
         report = carry_out(
             session,
             plan,
             consent=consent,
-            overrides=flow.overrides_of(overrides, plan),
+            overrides=overridden,
+            approvals=agreed,
             barrier=barrier,
             reason=reason,
             events_path=events_path,
         )
     show_report(session, plan, report, form)
     return report.exit_code
+
+
+def _check_merged(session: Session, plan: Plan, merged: str) -> None:
+    from amsctl.commit import check_merged
+
+    git = plan.origin.git
+    if git is None or git.dirty:
+        raise Stale(
+            "the plan was not made of a commit, so nobody can tell whether that was merged", expected=merged, hint="commit, and plan again"
+        )
+    check_merged(session.project().root, git.commit, merged)
 
 
 def check_saved(session: Session, plan: Plan) -> None:
@@ -125,6 +162,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
     plan = make_plan(session, Selection(accounts=accounts, labels=labels))
     session.console.show(plan_text(plan, session.console.log_look))
     flow.check_findings(plan, session.project().guards, saved=False)
+    flow.check_policies(plan, session.project().safeguards, SystemClock())
     if not plan.changes:
         return plan, "nothing to agree to"
     if auto_approve:

@@ -53,14 +53,17 @@ def make_plan(session: Session, selection: Selection, *, base: str | None = None
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
     from amsctl.commit import commit_of
+    from amsctl.who import pipeline_of
 
+    branch = _base_branch(project, base, desired, selection)
+    pipeline = pipeline_of(session.environ)
     wish = flow.Wish(
         project=project,
         environment=environment,
         desired=desired,
         selection=selection,
-        git=commit_of(project.root),
-        base=_base_branch(project, base, desired, selection),
+        git=commit_of(project.root, base=None if branch is None else branch.commit, pusher=None if pipeline is None else pipeline.actor),
+        base=branch,
     )
 
     async def read_and_plan() -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,6 +63,7 @@ def carry_out(
     events_path: str | None,
     resumed: Run | None = None,
     overrides: tuple[GuardName, ...] = (),
+    approvals: Sequence[Mapping[str, object]] = (),
 ) -> Report:
     """Carry out a plan, or go on with a run (behind the barrier that it had, where none is named), with progress and signals. Interrupted when a second
     signal stops it at once.
@@ -89,6 +90,7 @@ def carry_out(
                 reason=reason,
                 resumed=resumed,
                 overrides=overrides,
+                approvals=approvals,
                 barrier=barrier or ("account" if resumed is None else str(resumed.body.get("barrier") or "account")),
                 recorders=recorders,
                 stop=stop,
@@ -118,6 +120,7 @@ def undertaking_of(
     reason: str | None = None,
     resumed: Run | None = None,
     overrides: tuple[GuardName, ...] = (),
+    approvals: Sequence[Mapping[str, object]] = (),
     barrier: str = "account",
     **more: Any,
 ) -> Undertaking:
@@ -131,7 +134,15 @@ def undertaking_of(
         environment=environment,
         ledger=ledger,
         cause=runs.cause_of(
-            plan, session.project(), environment, session.environ, consent=consent, reason=reason, resumed=resumed, overrides=overrides
+            plan,
+            session.project(),
+            environment,
+            session.environ,
+            consent=consent,
+            reason=reason,
+            resumed=resumed,
+            overrides=overrides,
+            approvals=approvals,
         ),
         barrier=Barrier(barrier),
         tell=session.console.note,

@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "plan": Entry("amsctl.cli.plan", "Show what would change at the AMS; writes nothing there."),
     "show": Entry("amsctl.cli.show", "Show a saved plan or an apply report."),
     "diff": Entry("amsctl.cli.diff", "Show what two saved plans do not have in common."),
+    "approve": Entry("amsctl.cli.approve", "Approve a saved plan: sign its digest with an OpenSSH key."),
     "apply": Entry("amsctl.cli.apply", "Carry out a plan and verify every step."),
     "resume": Entry("amsctl.cli.resume", "Go on with a run after a crash, a signal or a failure."),
     "resolve": Entry("amsctl.cli.resolve", "Read accounts that are in quarantine, and lift the quarantine."),

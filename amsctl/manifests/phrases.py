@@ -114,8 +114,8 @@ _ELSEWHERE: Final = {
     "short": "long and short stand in ef or cmf",
     "ef": "ef and cmf stand below a product",
     "cmf": "ef and cmf stand below a product",
-    "policies": "this version does not know policies yet",
-    "approvals": "this version does not know approvals yet",
+    "policies": "policies stand in the spec of amsctl.yaml",
+    "approvals": "approvals stand in the spec of amsctl.yaml",
     "windows": "windows stand in the spec of amsctl.yaml",
 }
 
@@ -280,6 +280,8 @@ def _wrong_pattern(error: ValidationError, place: Place, findings: Findings) -> 
     code, expected, hint = _PATTERNS.get(key, ("name", "1 to 64 printable ASCII characters, not blank at either end", None))
     if place.path[-2:] == ("ledger", "url"):
         expected = "sqlite:///FILE or postgresql://HOST/NAME"
+    if _title(error) in _ITEMS:
+        code, expected, hint = _ITEMS[_title(error)]
     what = f"{clip(key)} cannot be used" if key else "not a name"
     findings.add(code, what, place.pos, expected=expected, found=found(place), hint=hint)
 
@@ -301,18 +303,48 @@ _PATTERNS: Final[dict[str, tuple[str, str, str | None]]] = {
 }
 
 
-def _not_one_of_two(_: ValidationError, place: Place, findings: Findings) -> None:
-    """A window says its times in one of two ways, and that one whole."""
-    if not isinstance(place.node, Map):
-        return  # said already: it is no window at all
-    written = [key for key in ("weekly", "rrule", "start", "duration") if key in place.node.entries]
-    findings.add(
+_ITEMS: Final[dict[str, tuple[str, str, str | None]]] = {
+    "pattern": ("product-pattern", "a product in which * stands for anything, as *.OOF.CBT", None),
+    "type": ("segment-type", "capital letters and digits, as FUT", None),
+    "ticketKey": ("ticket-key", "capital letters and digits, as RISK of RISK-123", None),
+    "login": ("login", "an account's name, without an @ before it", None),
+    "path": ("path", "a file below this folder, as approvers", None),
+}
+
+
+class _Ways(NamedTuple):
+    """Ways of which one is meant, and that one whole."""
+
+    code: str
+    what: str
+    expected: str
+    keys: tuple[str, ...]
+
+
+_WAYS: Final = {
+    "window": _Ways(
         "window-times",
         "a window says its times in one of two ways",
-        place.pos,
-        expected="weekly alone, or rrule, start and duration",
-        found=" and ".join(written) or "neither",
-    )
+        "weekly alone, or rrule, start and duration",
+        ("weekly", "rrule", "start", "duration"),
+    ),
+    "policy": _Ways("policy", "a policy is one rule", "maximum, ticket or noLoosening", ("maximum", "ticket", "noLoosening")),
+    "approvals": _Ways(
+        "approvals",
+        "approvals are signatures or reviews, and these keys are not for both",
+        "signers, validHours and verdict with signatures, approvers with github and gitlab",
+        ("signers", "validHours", "verdict", "approvers"),
+    ),
+}
+
+
+def _not_one_way(error: ValidationError, place: Place, findings: Findings) -> None:
+    """A thing that is said in one of several ways, and is not."""
+    if not isinstance(place.node, Map):
+        return  # said already: it is no such thing at all
+    ways = _WAYS[_title(error)]
+    written = [key for key in ways.keys if key in place.node.entries]
+    findings.add(ways.code, ways.what, place.pos, expected=ways.expected, found=" and ".join(written) or "neither")
 
 
 def _out_of_bounds(error: ValidationError, place: Place, findings: Findings) -> None:
@@ -329,9 +361,11 @@ def _wrong_length(error: ValidationError, place: Place, findings: Findings) -> N
         "minItems": f"at least {error.validator_value}",
         "minProperties": f"at least {error.validator_value}",
         "maxItems": f"at most {error.validator_value}",
+        "maxProperties": f"at most {error.validator_value}",
     }[str(error.validator)]
-    what = f"{clip(place.key or 'this')} is {'too long' if error.validator == 'maxItems' else 'empty'}"
-    hint = "write its value, or remove the key" if error.validator != "maxItems" else None
+    long = str(error.validator).startswith("max")
+    what = f"{clip(place.key or 'this')} is {'too long' if long else 'empty'}"
+    hint = None if long else "write its value, or remove the key"
     findings.add("length", what, place.pos, expected=expected, hint=hint)
 
 
@@ -353,7 +387,7 @@ _SPEAKERS: Final[dict[str, Callable[[ValidationError, Place, Findings], None]]] 
     "type": _wrong_type,
     "enum": _wrong_word,
     "anyOf": _wrong_choice,
-    "oneOf": _not_one_of_two,
+    "oneOf": _not_one_way,
     "pattern": _wrong_pattern,
     "minimum": _out_of_bounds,
     "maximum": _out_of_bounds,
@@ -362,5 +396,6 @@ _SPEAKERS: Final[dict[str, Callable[[ValidationError, Place, Findings], None]]] 
     "minItems": _wrong_length,
     "minProperties": _wrong_length,
     "maxItems": _wrong_length,
+    "maxProperties": _wrong_length,
     "uniqueItems": _repeated,
 }

@@ -48,6 +48,7 @@ from amsctl.manifests.findings import Findings, TooManyFindings, decode
 from amsctl.manifests.guards import guards_of
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
 from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
+from amsctl.manifests.safeguards import approvals_of, policies_of
 from amsctl.model import Owner, Undeclared, UnsetMeans
 
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
@@ -167,7 +168,7 @@ def _project(document: Node, findings: Findings, root: str) -> Project:
         top.entries["spec"][1],
         (
             *("manifests", "ownership", "unsetMeans", "undeclared", "defaultEnvironment"),
-            *("environments", "requests", "ledger", "windows", "guards"),
+            *("environments", "requests", "ledger", "windows", "guards", "policies", "approvals"),
         ),
     )
     manifests = sequence_at(spec, "manifests", 1000) or (((".", True, 0)),)
@@ -191,6 +192,8 @@ def _project(document: Node, findings: Findings, root: str) -> Project:
         ledger=_ledger(spec, file, requests),
         windows=_windows(spec, environments, findings),
         guards=guards_of(spec),
+        policies=policies_of(spec, environments, findings),
+        approvals=approvals_of(spec, environments, findings),
     )
 
 

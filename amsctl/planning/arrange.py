@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from amsctl.config import Guards
+from amsctl.config import Safeguards
 from amsctl.model import (
     LEGS,
     AccountKey,
@@ -25,11 +25,13 @@ from amsctl.model import (
     Phase,
     UnsetMeans,
 )
+from amsctl.planning.approvals import approval_need
 from amsctl.planning.codec import sealed
 from amsctl.planning.diff import Difference, RowChange, Rules
 from amsctl.planning.fingerprint import fingerprint
 from amsctl.planning.guards import guard_findings, switched_off
 from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target
+from amsctl.planning.policies import judge_policies
 from amsctl.wire import bodies, paths
 
 
@@ -199,12 +201,15 @@ def assemble(
     created_at: str,
     expires_at: str,
     tool_version: str,
-    guards: Guards,
+    safeguards: Safeguards,
     protected: Collection[AccountKey] = (),
+    labels: Mapping[AccountKey, Collection[str]] | None = None,
 ) -> Plan:
-    """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; judged by the guards; sealed
-    by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word.
+    """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; held against the safeguards
+    that are for its environment; sealed by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word, ``labels``
+    those of each account.
     """
+    safeguards, labels = safeguards.at(target.environment), labels or {}
     changes: list[Change] = []
     steps: list[Step] = []
     observed: list[Observed] = []
@@ -214,17 +219,13 @@ def assemble(
         first_change, first_step = len(changes), len(steps)
         changes += (replace(change, id=f"c{first_change + int(change.id)}") for change in part.changes)
         steps += (_renumbered(step, first_change, first_step) for step in part.steps)
-        observed.append(replace(part.observed, protected=True) if part.key in protected else part.observed)
+        observed.append(replace(part.observed, protected=part.key in protected, labels=tuple(sorted(labels.get(part.key, ())))))
         findings += part.findings
         changed += bool(part.changes)
     directions = Counter(change.direction for change in changes)
-    verdicts, held = guard_findings(
-        changes,
-        observed,
-        guards,
-        unset_means=UnsetMeans(target.unset_means),
-        unprotected=origin.unprotected,
-    )
+    unset_means = UnsetMeans(target.unset_means)
+    verdicts, held = guard_findings(changes, observed, safeguards.guards, unset_means=unset_means, unprotected=origin.unprotected)
+    rulings, broken = judge_policies(changes, observed, safeguards.policies, target=target, git=origin.git)
     return sealed(
         Plan(
             digest="",
@@ -246,7 +247,9 @@ def assemble(
             steps=tuple(steps),
             observed=tuple(observed),
             guards=verdicts,
-            findings=(*switched_off(guards, target), *held, *findings),
+            policies=rulings,
+            approvals=approval_need(changes, safeguards.approvals, unset_means=unset_means),
+            findings=(*switched_off(safeguards.guards, target), *held, *broken, *findings),
         )
     )
 

@@ -10,15 +10,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from itertools import product
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar, assert_never, cast
 
-from amsctl.config import GuardName, Op, Threshold
+from amsctl.config import (
+    Applies,
+    ApprovalRule,
+    ApprovalSource,
+    GuardName,
+    Maximum,
+    NoLoosening,
+    Op,
+    Policy,
+    Rule,
+    Threshold,
+    TicketNeeded,
+    Weekday,
+)
 from amsctl.diagnostics import Severity, Source
 from amsctl.errors import PlanFileError
 from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
 from amsctl.planning.fingerprint import amount_json, sha256_of_members
 from amsctl.planning.plan import (
     PLAN_FORMAT,
+    ApprovalNeed,
     Base,
     Change,
     ChangeKind,
@@ -28,6 +42,8 @@ from amsctl.planning.plan import (
     Observed,
     Origin,
     Plan,
+    RuleMet,
+    Ruling,
     Selection,
     Step,
     Summary,
@@ -145,12 +161,14 @@ def encode_members(plan: Plan) -> dict[str, object]:
         "steps": map(encode_step, plan.steps),
         "observed": map(_observed, plan.observed),
         "guards": map(_verdict, plan.guards),
+        "policies": map(_ruling, plan.policies),
+        "approvals": None if plan.approvals is None else _approvals(plan.approvals),
         "findings": map(encode_finding, plan.findings),
     }
 
 
 def _observed(item: Observed) -> dict[str, object]:
-    return {name: getattr(item, name) for name in Observed.__slots__}
+    return {name: list(value) if isinstance(value := getattr(item, name), tuple) else value for name in Observed.__slots__}
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
@@ -165,6 +183,52 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "of": verdict.of,
         "passed": verdict.passed,
         "where": verdict.where,
+    }
+
+
+def _ruling(ruling: Ruling) -> dict[str, object]:
+    return {
+        "name": ruling.policy.name,
+        "rule": _rule(ruling.policy.rule),
+        "environments": list(ruling.policy.environments),
+        "broken": ruling.broken,
+        "where": ruling.where,
+    }
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    match rule:
+        case Maximum():
+            return {
+                "kind": "maximum",
+                "contracts": rule.contracts,
+                "products": list(rule.products),
+                "types": list(rule.types),
+                "labels": list(rule.labels),
+                "owner": None if rule.owner is None else rule.owner.value,
+            }
+        case TicketNeeded():
+            return {"kind": "ticket", "keys": list(rule.keys), "applies": rule.applies.value}
+        case NoLoosening():
+            return {"kind": "no-loosening", "days": [day.value for day in rule.days], "time_zone": rule.time_zone}
+        case _:
+            assert_never(rule)
+
+
+def _approvals(need: ApprovalNeed) -> dict[str, object]:
+    return {"from": need.source.value, "needed": need.needed, "rules": list(map(_rule_met, need.rules))}
+
+
+def _rule_met(one: RuleMet) -> dict[str, object]:
+    rule = one.rule
+    return {
+        "approvals": rule.approvals,
+        "applies": rule.applies.value,
+        "factor": rule.factor,
+        "lots": rule.lots,
+        "overridden": rule.overridden,
+        "met": one.met,
+        "where": one.where,
     }
 
 
@@ -196,7 +260,9 @@ def _origin(origin: Origin) -> dict[str, object]:
     git = origin.git
     return {
         "manifests_sha256": origin.manifests_sha256,
-        "git": None if git is None else {"commit": git.commit, "author": git.author, "dirty": git.dirty},
+        "git": None
+        if git is None
+        else {name: list(value) if isinstance(value := getattr(git, name), tuple) else value for name in Git.__slots__},
         "selection": {
             "paths": list(origin.selection.paths),
             "accounts": list(origin.selection.accounts),
@@ -285,6 +351,8 @@ def decode(value: object) -> Plan:
         steps=tuple(reader.list("steps", _read_step)),
         observed=tuple(reader.list("observed", _read_observed)),
         guards=tuple(reader.list("guards", _read_verdict)),
+        policies=tuple(reader.list("policies", _read_ruling)),
+        approvals=_read_approvals(reader),
         findings=tuple(reader.list("findings", _read_finding)),
     )
     tool.done()
@@ -424,8 +492,20 @@ def _word(kind: type[_E]) -> Callable[[object], _E]:
     return read
 
 
-def _owners(value: object) -> tuple[Owner, ...]:
-    return tuple(_word(Owner)(item) for item in _texts(value))
+def _words(kind: type[_E]) -> Callable[[object], tuple[_E, ...]]:
+    def read(value: object) -> tuple[_E, ...]:
+        return tuple(_word(kind)(item) for item in _texts(value))
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if _text(value) not in words:
+            raise _NotAs("one of " + ", ".join(words))
+        return _text(value)
+
+    return read
 
 
 def _amount(value: object) -> Amount:
@@ -443,7 +523,7 @@ def _read_target(reader: _Reader) -> Target:
         url=reader.take("url", _text),
         service=reader.take("service", _text),
         principal=reader.take("principal", _text),
-        ownership=reader.take("ownership", _owners),
+        ownership=reader.take("ownership", _words(Owner)),
         unset_means=reader.take("unset_means", _text),
         protected=reader.take("protected", _flag),
     )
@@ -457,7 +537,14 @@ def _read_origin(reader: _Reader) -> Origin:
     git = None
     if raw is not None:
         members = _Reader(raw, reader.at("git"))
-        git = Git(commit=members.take("commit", _text), author=members.take("author", _text), dirty=members.take("dirty", _flag))
+        git = Git(
+            commit=members.take("commit", _text),
+            author=members.take("author", _text),
+            dirty=members.take("dirty", _flag),
+            message=members.take("message", _text),
+            contributors=members.take("contributors", _texts),
+            pusher=members.optional("pusher", _text),
+        )
         members.done()
     members = reader.object("selection")
     selection = Selection(
@@ -550,6 +637,7 @@ def _read_observed(reader: _Reader) -> Observed:
         execution_firms=reader.take("execution_firms", _count),
         suspended=reader.take("suspended", _count),
         protected=reader.take("protected", _flag),
+        labels=reader.take("labels", _texts),
     )
 
 
@@ -567,6 +655,58 @@ def _read_verdict(reader: _Reader) -> Verdict:
         passed=reader.take("passed", _flag),
         where=reader.take("where", _text),
     )
+
+
+def _read_ruling(reader: _Reader) -> Ruling:
+    policy = Policy(
+        name=reader.take("name", _text),
+        rule=_read_rule(reader.object("rule")),
+        environments=reader.take("environments", _texts),
+    )
+    return Ruling(policy=policy, broken=reader.take("broken", _count), where=reader.take("where", _text))
+
+
+def _read_rule(reader: _Reader) -> Rule:
+    rule: Rule
+    match reader.take("kind", _one_of("maximum", "ticket", "no-loosening")):
+        case "maximum":
+            rule = Maximum(
+                contracts=reader.take("contracts", _count),
+                products=reader.take("products", _texts),
+                types=reader.take("types", _texts),
+                labels=reader.take("labels", _texts),
+                owner=reader.optional("owner", _word(Owner)),
+            )
+        case "ticket":
+            rule = TicketNeeded(keys=reader.take("keys", _texts), applies=reader.take("applies", _word(Applies)))
+        case _:
+            rule = NoLoosening(days=reader.take("days", _words(Weekday)), time_zone=reader.take("time_zone", _text))
+    reader.done()
+    return rule
+
+
+def _read_approvals(reader: _Reader) -> ApprovalNeed | None:
+    raw = reader.optional("approvals", _json_object)
+    if raw is None:
+        return None
+    members = _Reader(raw, "approvals")
+    needed = members.take("needed", _count)
+    need = ApprovalNeed(source=members.take("from", _word(ApprovalSource)), rules=tuple(members.list("rules", _read_rule_met)))
+    members.done()
+    if need.needed != needed:
+        raise PlanFileError("the plan file is not as it must be", where="approvals.needed", expected=str(need.needed), found=str(needed))
+    return need
+
+
+def _read_rule_met(reader: _Reader) -> RuleMet:
+    rule = ApprovalRule(
+        approvals=reader.take("approvals", _count),
+        applies=reader.take("applies", _word(Applies)),
+        factor=reader.optional("factor", _count),
+        lots=reader.optional("lots", _count),
+        overridden=reader.take("overridden", _flag),
+    )
+    return RuleMet(rule=rule, met=reader.take("met", _flag), where=reader.take("where", _text))
 
 
 def _read_finding(reader: _Reader) -> Finding:

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never, cast
 
-from amsctl.config import GuardName
+from amsctl.config import Approvals, GuardName
 from amsctl.errors import PlanFileError
 from amsctl.model import AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
+from amsctl.planning.approvals import approval_need
 from amsctl.planning.guards import finding_code, guard_findings, guards_in, switched_off
 from amsctl.planning.plan import Change, ChangeKind, Plan, Step, Summary
+from amsctl.planning.policies import CODES, judge_policies
 
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
 
@@ -45,6 +47,8 @@ def _contradictions(plan: Plan) -> Iterator[str]:
     if plan.summary != summary_of(plan):
         yield "summary"
     yield from _guards(plan, unset_means)
+    yield from _policies(plan)
+    yield from _approvals(plan, unset_means)
     yield from _calls(plan)
 
 
@@ -57,6 +61,23 @@ def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
     codes = {"guards-off", *map(finding_code, GuardName)}
     if [*switched_off(guards, plan.target), *held] != [finding for finding in plan.findings if finding.code in codes]:
         yield "findings"
+
+
+def _policies(plan: Plan) -> Iterator[str]:
+    policies = [ruling.policy for ruling in plan.policies]
+    rulings, findings = judge_policies(plan.changes, plan.observed, policies, target=plan.target, git=plan.origin.git)
+    if rulings != plan.policies:
+        yield "policies"
+    if list(findings) != [finding for finding in plan.findings if finding.code in CODES.values()]:
+        yield "findings"
+
+
+def _approvals(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
+    if plan.approvals is None:
+        return
+    asked = Approvals(source=plan.approvals.source, rules=tuple(one.rule for one in plan.approvals.rules))
+    if approval_need(plan.changes, asked, unset_means=unset_means) != plan.approvals:
+        yield "approvals"
 
 
 def direction_as_told(change: Change, unset_means: UnsetMeans) -> Direction:

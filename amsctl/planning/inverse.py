@@ -7,10 +7,10 @@ ordered, sealed and checked like any other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never, cast
 
-from amsctl.config import Guards
+from amsctl.config import Safeguards
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import (
     LEGS,
@@ -54,8 +54,9 @@ class Inversion:
     created_at: str
     expires_at: str
     tool_version: str
-    guards: Guards
+    safeguards: Safeguards
     protected: Collection[AccountKey] = ()
+    labels: Mapping[AccountKey, Collection[str]] = field(default_factory=dict)
 
     def part(self, live: LiveAccount, changes: Iterable[Change]) -> AccountPlan:
         """What undoes ``changes`` once they are made on an account that holds ``live`` before them."""
@@ -71,8 +72,9 @@ class Inversion:
             created_at=self.created_at,
             expires_at=self.expires_at,
             tool_version=self.tool_version,
-            guards=self.guards,
+            safeguards=self.safeguards,
             protected=self.protected,
+            labels=self.labels,
         )
 
 

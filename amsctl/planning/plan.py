@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from amsctl.config import GuardName, Threshold
+from amsctl.config import ApprovalRule, ApprovalSource, GuardName, Policy, Threshold
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey, Special
 
@@ -111,8 +111,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a plan saw of an account: the fingerprint of its whole state, how much was read, and what its guards are measured on. ``protected``: its
-    manifest says so, or that of the base branch.
+    """What a plan saw of an account: the fingerprint of its whole state, how much was read, and what guards and policies are measured on. ``protected``:
+    its manifest says so, or that of the base branch. ``labels`` (``key=value``, sorted) are those of its manifest and of that of the base branch.
     """
 
     clearing_firm: str
@@ -125,6 +125,7 @@ class Observed:
     execution_firms: int
     suspended: int
     protected: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def account_key(self) -> AccountKey:
@@ -161,6 +162,37 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What a policy says of a plan: how often it is broken, and where first (empty where it is not)."""
+
+    policy: Policy
+    broken: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleMet:
+    """A rule of who must approve, whether the plan is one that it is for, and what makes it one (empty where it is not)."""
+
+    rule: ApprovalRule
+    met: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalNeed:
+    """How many must approve a plan, and why. What somebody overrides at apply may need more."""
+
+    source: ApprovalSource
+    rules: tuple[RuleMet, ...]
+
+    @property
+    def needed(self) -> int:
+        """The most that a rule asks for; 0 where none is met."""
+        return max((one.rule.approvals for one in self.rules if one.met), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Which AMS a plan is for, as whom, and under which rules of the project file."""
 
@@ -175,11 +207,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Git:
-    """The commit that the manifests stand at."""
+    """The commit that the manifests stand at. ``message`` and ``contributors`` (addresses of authors and committers, sorted) are those of every commit
+    that the base branch lacks, where one was named, else of this one. ``pusher`` is whom the pipeline names, ``None`` outside of one.
+    """
 
     commit: str
     author: str
     dirty: bool
+    message: str = ""
+    contributors: tuple[str, ...] = ()
+    pusher: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +279,8 @@ class Plan:
     steps: tuple[Step, ...]
     observed: tuple[Observed, ...]
     guards: tuple[Verdict, ...] = ()
+    policies: tuple[Ruling, ...] = ()
+    approvals: ApprovalNeed | None = None
     findings: tuple[Finding, ...]
 
     @property

@@ -15,6 +15,7 @@ from amsctl.views.layout import cells, count, left, right, widths, wrap
 from amsctl.views.ranking import findings_worst_first
 from amsctl.views.style import PLAIN, Look, Style
 from amsctl.views.words import (
+    approval_words,
     difference_words,
     direction_words,
     effect_words,
@@ -78,6 +79,8 @@ def _footer(plan: Plan, look: Look) -> Iterator[str]:
     still = plan.summary.accounts - plan.summary.accounts_changed
     if plan.changes and still > 0:
         yield from wrap(f"{count(still, 'other account')} read and left as {'it is' if still == 1 else 'they are'}.", width=look.width)
+    if plan.approvals is not None:
+        yield from wrap(approval_words(plan), width=look.width)
     yield look.quiet(visible(f"Digest {plan.digest}"))
     yield look.quiet(visible(f"Made {plan.created_at}, expires {plan.expires_at}"))
     paint = look.danger if plan.blocking else look.bold

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from amsctl.model import Amount, Direction, Leg, Owner, Special, UnsetMeans
-from amsctl.planning.plan import Change, ChangeKind, Selection
+from amsctl.planning.approvals import rule_words
+from amsctl.planning.plan import Change, ChangeKind, Plan, Selection
 from amsctl.views.escape import visible
 from amsctl.views.style import Look
 
@@ -119,3 +120,17 @@ def direction_words(direction: Direction, look: Look) -> str:
             return f"{look.tightens} tightens"
         case Direction.NEUTRAL:
             return f"{look.neutral} neutral"
+
+
+def approval_words(plan: Plan) -> str:
+    """``Needs 2 approvals (signatures): 1 for anything that lets more through; 2 for a leg raised to more than 2 times.`` Empty where the project asks for
+    none.
+    """
+    need = plan.approvals
+    if need is None:
+        return ""
+    if not need.needed:
+        return "Needs no approval."
+    why = "; ".join(rule_words(one.rule) for one in need.rules if one.met)
+    many = "1 approval" if need.needed == 1 else f"{need.needed:,} approvals"
+    return f"Needs {many} ({need.source}): {why}."

@@ -102,6 +102,11 @@ def local_of(moment: float, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, fold=0)
 
 
+def weekday_of(moment: float, name: str) -> int:
+    """The day of the week that it is at a moment in a zone: 0 for Monday."""
+    return datetime.fromtimestamp(moment, zone_of(name)).weekday()
+
+
 def tell(moment: float, name: str) -> str:
     """A moment to a person: ``Sun 2026-11-29 12:00 America/Chicago (2026-11-29 18:00 UTC)``; seconds where there are some."""
     local = datetime.fromtimestamp(moment, zone_of(name))

@@ -13,6 +13,7 @@ from amsctl.applying.executor import execute
 from amsctl.applying.means import Means, Stop
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.report import Report, StepReport
+from amsctl.config import Safeguards
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, IncompleteRead
 from amsctl.model import DesiredAccount, Firm, LiveAccount, LiveRow, RowKey
 from amsctl.planning.arrange import arrange, assemble
@@ -282,7 +283,7 @@ def plan_of(world: World, wishes: Mapping[str, DesiredAccount], rules: Rules = R
         created_at="2026-01-01T00:00:00Z",
         expires_at="2026-01-02T00:00:00Z",
         tool_version="0",
-        guards={},
+        safeguards=Safeguards(guards={}),
     )
 
 

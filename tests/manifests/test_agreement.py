@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amsctl.manifests import compile as compiled
-from amsctl.manifests import identifiers
+from amsctl.manifests import identifiers, safeguards
 from amsctl.manifests.explain import explain, instance_of, validator
 from amsctl.manifests.findings import Findings
 from amsctl.manifests.nodes import Map, Node, Seq
@@ -168,6 +168,41 @@ THRESHOLD = wild(
     fixed({}, {"percent": wild(word("50", "101")), "amount": NUMBER, "op": wild(word("and", "or")), "factor": wild(word("2"))})
 )
 GUARDS = mapping(keys("raised", "rowsUnset", "protected"), wild(st.one_of(word("none"), THRESHOLD, sequence(THRESHOLD))), 2)
+POLICY = fixed(
+    {"name": wild(word("p", "5"))},
+    {
+        "maximum": wild(
+            fixed(
+                {"contracts": NUMBER},
+                {
+                    "products": wild(sequence(wild(word("*.OOF.CBT", "[a]")))),
+                    "types": wild(sequence(wild(word("FUT", "5", "fut")))),
+                    "labels": wild(mapping(keys("desk", "a=b"), wild(word("softs")), 2)),
+                    "owner": wild(word("ef", "all")),
+                },
+            )
+        ),
+        "ticket": wild(fixed({}, {"keys": wild(sequence(wild(word("RISK", "risk")))), "applies": wild(word("all", "loosen"))})),
+        "noLoosening": wild(fixed({"days": wild(sequence(wild(word("Fri", "Fry")))), "timeZone": wild(word("UTC", "X/Y", "a b"))}, {})),
+        "environments": wild(sequence(wild(word("e", "f")))),
+    },
+)
+APPROVALS = fixed(
+    {},
+    {
+        "from": wild(word("signatures", "github", "gitlab", "email")),
+        "signers": wild(word("approvers", "a/b", "../a", "a..b")),
+        "approvers": wild(sequence(wild(word("sam", "@sam")))),
+        "validHours": NUMBER,
+        "verdict": wild(word("true", "false")),
+        "environments": wild(sequence(wild(word("e", "f")))),
+        "rules": wild(
+            sequence(
+                wild(fixed({"approvals": NUMBER}, {"applies": wild(word("all", "overridden", "x")), "factor": NUMBER, "lots": NUMBER}))
+            )
+        ),
+    },
+)
 PROJECT = wild(
     fixed(
         {
@@ -186,6 +221,8 @@ PROJECT = wild(
                         "ledger": wild(fixed({}, {"url": wild(word("sqlite:///x", "postgresql://h")), "leaseSeconds": NUMBER})),
                         "windows": wild(sequence(wild(st.one_of(WINDOW, RECURRING)))),
                         "guards": wild(st.one_of(word("none"), GUARDS)),
+                        "policies": wild(sequence(wild(POLICY))),
+                        "approvals": wild(st.one_of(word("github", "email"), APPROVALS)),
                     },
                 )
             ),
@@ -246,6 +283,9 @@ def test_projects_are_accepted_by_both_or_by_neither(document: Node) -> None:
     assert project is not None or findings.items
 
 
+PATTERNS = ("PRODUCT_PATTERN", "TYPE", "TICKET_KEY", "SIGNERS_PATH", "LOGIN")
+
+
 def patterns(node: Any) -> set[str]:
     if isinstance(node, dict):
         own = {node["pattern"]} if isinstance(node.get("pattern"), str) else set()
@@ -258,7 +298,8 @@ def test_the_schemas_hold_the_patterns_of_the_code() -> None:
     own = {value for name, value in vars(identifiers).items() if name.isupper() and isinstance(value, str)}
     assert patterns(schema("account.v1")) == own - {identifiers.ENVIRONMENT}
     assert patterns(schema("limitprofile.v1")) <= own
-    assert patterns(schema("project.v1")) & own == {identifiers.ENVIRONMENT, identifiers.NAME}
+    assert patterns(schema("project.v1")) & own == {identifiers.ENVIRONMENT, identifiers.NAME, identifiers.LABEL_KEY}
+    assert patterns(schema("project.v1")) >= {value for name, value in vars(safeguards).items() if name in PATTERNS}
 
 
 def test_the_two_schemas_of_manifests_say_the_same() -> None:

@@ -8,15 +8,24 @@ import pytest
 
 from amsctl.config import (
     USUAL_GUARDS,
+    Applies,
+    ApprovalRule,
+    Approvals,
+    ApprovalSource,
     Assumptions,
     AuthType,
     Calendar,
     LedgerSettings,
+    Maximum,
+    NoLoosening,
     OffsetCounts,
+    Policy,
     Project,
     Requests,
     Secret,
+    TicketNeeded,
     UnlimitedAs,
+    Weekday,
 )
 from amsctl.diagnostics import Source
 from amsctl.errors import ConfigError, ManifestErrors
@@ -361,7 +370,32 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (" {policies: []}", ("unknown-key", 3, 8)),
+        (" {policies: []}", ("length", 3, 18)),
+        (" {policies: [{name: a}]}", ("policy", 3, 19)),
+        (" {policies: [{name: a, ticket: {}, maximum: {contracts: 1}}]}", ("policy", 3, 19)),
+        (" {policies: [{name: a, maximum: {}}]}", ("missing-key", 3, 29)),
+        (" {policies: [{name: a, maximum: {contracts: unlimited}}]}", ("type", 3, 50)),
+        (" {policies: [{name: a, maximum: {contracts: 1, products: ['Z[C].FUT']}}]}", ("product-pattern", 3, 64)),
+        (" {policies: [{name: a, maximum: {contracts: 1, types: [fut]}}]}", ("segment-type", 3, 61)),
+        (" {policies: [{name: a, maximum: {contracts: 1, labels: {}}}]}", ("length", 3, 61)),
+        (" {policies: [{name: a, maximum: {contracts: 1, labels: {a=b: c}}}]}", ("label", 3, 62)),
+        (" {policies: [{name: a, ticket: {keys: [risk]}}]}", ("ticket-key", 3, 45)),
+        (" {policies: [{name: a, noLoosening: {days: [Fri]}}]}", ("missing-key", 3, 29)),
+        (" {policies: [{name: a, noLoosening: {days: [Friday], timeZone: UTC}}]}", ("choice", 3, 50)),
+        (" {policies: [{name: a, noLoosening: {days: [Fri], timeZone: Mars/Olympus}}]}", ("time-zone", 3, 66)),
+        (" {policies: [{name: a, ticket: {}}, {name: a, ticket: {}}]}", ("repeated", 3, 49)),
+        (" {policies: [{name: a, ticket: {}, environments: [x]}]}", ("environment", 3, 56)),
+        (" {approvals: email}", ("choice", 3, 19)),
+        (" {approvals: {from: github, signers: a}}", ("approvals", 3, 19)),
+        (" {approvals: {approvers: [sam]}}", ("approvals", 3, 19)),
+        (" {approvals: {from: gitlab, approvers: ['@sam']}}", ("login", 3, 46)),
+        (" {approvals: {signers: ../approvers}}", ("path", 3, 29)),
+        (" {approvals: {validHours: 169}}", ("bounds", 3, 32)),
+        (" {approvals: {rules: []}}", ("length", 3, 27)),
+        (" {approvals: {rules: [{factor: 2}]}}", ("missing-key", 3, 28)),
+        (" {approvals: {rules: [{approvals: 1, factor: 2, lots: 2}]}}", ("length", 3, 28)),
+        (" {approvals: {rules: [{approvals: 1, applies: never}]}}", ("choice", 3, 52)),
+        (" {approvals: {environments: [x]}}", ("environment", 3, 35)),
         (" {windows: []}", ("length", 3, 17)),
         (" {guards: all}", ("choice", 3, 16)),
         (" {guards: {}}", ("length", 3, 16)),
@@ -423,11 +457,78 @@ def test_a_wrong_project_file_is_refused_at_its_place(spec: str, expected: tuple
     assert expected in codes(tmp_path, spec)
 
 
-def test_keys_of_later_versions_are_said_to_be_unknown_yet(tmp_path: Path) -> None:
-    """policies and approvals are announced: the error says that this version has none."""
+def test_policies_and_approvals_of_an_account_are_sent_where_they_stand(tmp_path: Path) -> None:
+    """A key that stands in the wrong place is told where it belongs."""
     with pytest.raises(ManifestErrors) as caught:
-        loaded(tmp_path, " {policies: [], approvals: {}}")
-    assert [one.hint for one in caught.value.diagnostics] == [f"this version does not know {key} yet" for key in ("policies", "approvals")]
+        loaded(tmp_path, " {requests: {policies: [], approvals: {}}}")
+    assert [one.hint for one in caught.value.diagnostics] == [
+        f"{key} stand in the spec of amsctl.yaml" for key in ("policies", "approvals")
+    ]
+
+
+SAFEGUARDS = """
+  environments: {a: {url: "https://h"}, b: {url: "https://h"}}
+  policies:
+    - name: corn
+      maximum: {contracts: 500, products: ["ZC.*.CBT"], types: [OOF, FUT], labels: {desk: softs, "1": 010}, owner: ef}
+      environments: [b]
+    - {name: why, ticket: {keys: [RISK], applies: all}}
+    - {name: any, ticket: {}}
+    - {name: fridays, noLoosening: {days: [Sat, Fri], timeZone: America/Chicago}}
+  approvals:
+    from: signatures
+    signers: keys/approvers
+    validHours: 8
+    verdict: true
+    environments: [a]
+    rules: [{approvals: 1, applies: all}, {approvals: 2, factor: 2}, {approvals: 2, lots: 1000}, {approvals: 3, applies: overridden}]"""
+
+
+def test_policies_and_approvals_arrive(tmp_path: Path) -> None:
+    """Each rule reaches its value; days in the order of the week, labels as key=value text as written; at an environment only those that are for it."""
+    project = loaded(tmp_path, SAFEGUARDS)
+    corn = Maximum(contracts=500, products=("ZC.*.CBT",), types=("OOF", "FUT"), labels=("1=010", "desk=softs"), owner=Owner.EF)
+    fridays = NoLoosening(days=(Weekday.FRIDAY, Weekday.SATURDAY), time_zone="America/Chicago")
+    assert project.policies == (
+        Policy(name="corn", rule=corn, environments=("b",)),
+        Policy(name="why", rule=TicketNeeded(keys=("RISK",), applies=Applies.ALL)),
+        Policy(name="any", rule=TicketNeeded()),
+        Policy(name="fridays", rule=fridays),
+    )
+    assert project.approvals == Approvals(
+        source=ApprovalSource.SIGNATURES,
+        signers="keys/approvers",
+        valid_hours=8,
+        verdict=True,
+        environments=("a",),
+        rules=(
+            ApprovalRule(approvals=1, applies=Applies.ALL),
+            ApprovalRule(approvals=2, factor=2),
+            ApprovalRule(approvals=2, lots=1000),
+            ApprovalRule(approvals=3, overridden=True),
+        ),
+    )
+    at_a, at_b = project.safeguards.at("a"), project.safeguards.at("b")
+    assert ([policy.name for policy in at_a.policies], at_a.approvals) == (["why", "any", "fridays"], project.approvals)
+    assert ([policy.name for policy in at_b.policies], at_b.approvals) == (["corn", "why", "any", "fridays"], None)
+    assert project.safeguards.ask_for_labels
+    assert not loaded(tmp_path, " {policies: [{name: a, maximum: {contracts: 1}}]}").safeguards.ask_for_labels
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("github", Approvals(source=ApprovalSource.GITHUB)),
+        ("gitlab", Approvals(source=ApprovalSource.GITLAB)),
+        ("signatures", Approvals()),
+        ("{}", Approvals()),
+        ("{from: github, approvers: [Sam, kim@x]}", Approvals(source=ApprovalSource.GITHUB, approvers=("Sam", "kim@x"))),
+    ],
+)
+def test_approvals_have_a_short_form(written: str, expected: Approvals, tmp_path: Path) -> None:
+    """One word says where approvals come from; one for whatever lets more through is then needed."""
+    assert loaded(tmp_path, f" {{approvals: {written}}}").approvals == expected
+    assert expected.rules == (ApprovalRule(approvals=1),)
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe", b"a: &a\nb: *a", b"- x", b"a: &a x\n" + b"b: *a\n" * 200])

@@ -14,6 +14,7 @@ import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from amsctl.config import Safeguards
 from amsctl.diagnostics import Source
 from amsctl.errors import PlanFileError
 from amsctl.model import Owner
@@ -150,7 +151,9 @@ def test_guards_that_are_off_are_told_in_every_plan() -> None:
     made = plan()
     for protected in (False, True):
         target = replace(made.target, protected=protected)
-        told = assemble([], target=target, origin=made.origin, created_at="a", expires_at="b", tool_version="0", guards={}).findings
+        told = assemble(
+            [], target=target, origin=made.origin, created_at="a", expires_at="b", tool_version="0", safeguards=Safeguards(guards={})
+        ).findings
         assert [(finding.code, finding.blocks) for finding in told] == [("guards-off", protected)]
 
 

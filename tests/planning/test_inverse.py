@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amsctl.config import Safeguards
 from amsctl.model import Direction, Phase, UnsetMeans
 from amsctl.planning.arrange import AccountPlan, arrange
 from amsctl.planning.diff import Rules, diff
@@ -28,7 +29,7 @@ def inversion(rules: Rules) -> Inversion:
         created_at="2026-01-01T00:00:00Z",
         expires_at="2026-01-02T00:00:00Z",
         tool_version="0",
-        guards={},
+        safeguards=Safeguards(guards={}),
     )
 
 

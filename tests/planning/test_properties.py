@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amsctl.config import Guards
+from amsctl.config import Guards, Safeguards
 from amsctl.model import (
     LEGS,
     UNLIMITED,
@@ -64,7 +64,7 @@ def whole(*parts: AccountPlan, guards: Guards = MappingProxyType({})) -> Plan:
         created_at="2026-01-02T03:04:05Z",
         expires_at="2026-01-03T03:04:05Z",
         tool_version="0",
-        guards=guards,
+        safeguards=Safeguards(guards=guards),
     )
 
 
