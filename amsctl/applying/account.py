@@ -42,6 +42,8 @@ async def _carry_out(course: Course, job: Job, live: LiveAccount | None, read_at
         try:
             live = await means.reader.account(job.firm, job.key.number)
         except AmsError as problem:
+            if job.key in course.written:  # by the first half of a run behind one barrier: somebody may have changed it since
+                course.cannot_read(job.key, problem)
             await course.block(job.steps, f"the account could not be read right before its writes: {problem}")
             return
         moved = stale(job.observed, job.steps, course.changes, live, job.done)
@@ -86,7 +88,7 @@ class _Account:
         try:
             live = await self.course.means.reader.account(self.job.firm, self.job.key.number)
         except AmsError as problem:
-            self.course.unread.append(f"{self.job.key}: could not be read at the end: {problem}")
+            self.course.cannot_read(self.job.key, problem)
             return
         moved = compare(self.state, state_of(live))
         if moved:
@@ -175,6 +177,8 @@ class _Account:
             self.ended = course.forbidden(problem)
             await course.block([step], self.ended)
             return
+        if course.tallies[step.id].sent:
+            course.written.add(self.job.key)
         await course.settle(
             StepReport(
                 id=step.id,

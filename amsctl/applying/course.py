@@ -10,7 +10,7 @@ from typing import Final
 from amsctl.applying.attempt import Tally
 from amsctl.applying.means import Barrier, Means, stamp
 from amsctl.applying.report import Report, StepReport
-from amsctl.errors import Later, RecordingFailed
+from amsctl.errors import AmsError, Later, RecordingFailed
 from amsctl.model import AccountKey, Firm, Outcome, Phase
 from amsctl.planning.plan import Change, Observed, Plan, Step
 
@@ -39,6 +39,8 @@ class Course:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         """By step: how often it was announced and sent."""
         self.unread: list[str] = []
+        self.written: set[AccountKey] = set()
+        """Accounts to which a call has left."""
         self._total = total
         self._started_at = started_at
         self._stale: dict[str, None] = {}
@@ -77,6 +79,10 @@ class Course:
         """Steps that are not sent."""
         for step in steps:
             await self.settle(StepReport(id=step.id, outcome=Outcome.BLOCKED, message=why))
+
+    def cannot_read(self, key: AccountKey, problem: AmsError) -> None:
+        """An account that was written to and is not known any more."""
+        self.unread.append(f"{key}: could not be read at the end: {problem}")
 
     def moved(self, lines: Iterable[str], reason: str = "the live state moved while the plan was carried out") -> None:
         """Somebody else writes while we do: no further write anywhere."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from amsctl.applying.means import Stop
+from amsctl.applying.means import Barrier, Stop
 from amsctl.diagnostics import Source
 from amsctl.errors import AmsctlError, AmsError, ExitCode, RecordingFailed
 from amsctl.model import AccountKey, AccountStatus, DesiredAccount, DesiredExecutionFirm, DesiredRow, Outcome, Phase
@@ -534,3 +534,24 @@ def test_a_stop_keeps_a_rejected_call_from_being_sent_again() -> None:
     report = apply(here, plan, stop=stop)
     assert (report.steps[0].outcome, report.steps[0].attempts) == (F, 1)
     assert len(here.posts) == 1
+
+
+def test_an_account_that_was_written_and_cannot_be_read_for_its_second_half_is_told() -> None:
+    """Behind one barrier an account is read anew before it loosens: when that fails after it was written to, nobody knows what it holds."""
+    here = world()
+    plan = plan_of(here, {"A": wish()})
+    reads = apply(here, plan, barrier=Barrier.RUN)
+    assert (reads.exit_code, reads.unread) == (ExitCode.DONE, ())
+    told = set()
+    for failing in range(1, here.reads + 1):
+        again = world()
+        again.failing_reads = {failing}
+        try:
+            report = apply(again, plan_of(again, {"A": wish()}), barrier=Barrier.RUN)
+        except AmsError:
+            continue  # the look before the first write: nothing was sent
+        blocked = [step for step in report.steps if "right before its writes" in step.message]
+        told.add((bool(blocked), bool(again.posts), bool(report.unread)))
+        assert all(line.startswith(f"{FIRM}/A: could not be read at the end: ") for line in report.unread)
+    assert {(True, True, True), (True, False, False)} <= told
+    assert (True, True, False) not in told

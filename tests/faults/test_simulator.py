@@ -80,7 +80,7 @@ def unmet(tally: Tally) -> list[str]:
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     "seed",
-    [4937, 5439, 8929, 11966, 30921, 34845, 35477, 41175, 47493, 66121],
+    [4937, 5439, 8929, 11966, 30921, 34845, 35477, 41175, 47493, 66121, 99315],
     ids=[
         "a stop too short to tell",
         "proven by the resume itself",
@@ -92,6 +92,7 @@ def unmet(tally: Tally) -> list[str]:
         "full pages, and a look beyond them",
         "a late second landing while a call is on its way",
         "a lock that a person broke between announcement and call",
+        "written, and not to be read for its second half",
     ],
 )
 def test_seeds_that_found_a_defect(seed: int) -> None:
