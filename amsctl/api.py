@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amsctl import flow
+from amsctl.base import base_branch
 from amsctl.commit import commit_of
 from amsctl.config import Environment, Project
 from amsctl.errors import ApprovalMissing
@@ -20,6 +21,7 @@ from amsctl.planning.plan import Plan, Selection
 
 if TYPE_CHECKING:
     from amsctl.applying.report import Report
+    from amsctl.approving import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Live:
     environment: Environment
     accounts: Mapping[AccountKey, LiveAccount]
     eligible: Mapping[AccountKey, Mapping[str, frozenset[str]]]
+    firms: tuple[Firm, ...] = ()
 
 
 def load_manifests(
@@ -82,13 +85,18 @@ def read_live(manifests: Manifests, environment: str | None = None, *, environ: 
 
             async for _ in flow.side_by_side(manifests.desired, reader, keep, concurrency=project.requests.concurrency):
                 pass
-        return Live(environment=chosen, accounts=accounts, eligible=eligible)
+            firms = tuple(await reader.firms())
+        return Live(environment=chosen, accounts=accounts, eligible=eligible, firms=firms)
 
     return flow.run(read())
 
 
-def plan(manifests: Manifests, live: Live) -> Plan:
-    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git."""
+def plan(manifests: Manifests, live: Live, *, base: str | None = None) -> Plan:
+    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git.
+
+    ``base`` is the branch (tag, commit) that the change is to be merged into: its guards, protections, policies and approvers hold. ConfigError when it
+    cannot be read.
+    """
     from amsctl.ams.clock import SystemClock
 
     project = manifests.project
@@ -97,17 +105,20 @@ def plan(manifests: Manifests, live: Live) -> Plan:
         arrange(diff(desired, live.accounts[desired.key], rules, live.eligible.get(desired.key)), live.accounts[desired.key], rules)
         for desired in manifests.desired.accounts()
     )
+    branch = None if base is None else base_branch(project, base, load(project, base=project.root))
     wish = flow.Wish(
         project=project,
         environment=live.environment,
         desired=manifests.desired,
         selection=manifests.selection,
-        git=commit_of(project.root),
+        git=commit_of(project.root, base=None if branch is None else branch.commit),
+        base=branch,
     )
     protected = {live.accounts[account.key].key for account in manifests.desired.headers() if account.protected}
     labelled = manifests.desired.accounts() if project.safeguards.ask_for_labels else ()
-    labels = {live.accounts[account.key].key: flow.labels_of(account) for account in labelled}
-    return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels)
+    labels = {live.accounts[account.key].key: set(flow.labels_of(account)) for account in labelled}
+    held = flow.held_by_base(branch, live.firms, protected, labels)
+    return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels, base=held)
 
 
 def apply(
@@ -118,16 +129,20 @@ def apply(
     approved: bool = False,
     reason: str | None = None,
     overrides: Sequence[str] = (),
+    given: Given | None = None,
 ) -> Report:
     """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write.
 
-    ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides`` are ``GUARD@DIGEST`` texts. Stale
+    ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides`` are ``GUARD@DIGEST`` texts, ``given``
+    the approvals that the project asks for, where it asks for any (ApprovalMissing when they are not enough). Stale
     when the plan has expired, was carried out already, or target, manifests or the rules of the project are no longer what it saw; Refused when a
     finding blocks it; Later when a lock, a freeze or a window forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by
     the report (``stale``), whose ``exit_code`` says how it ended.
     """
     from amsctl import runs
     from amsctl.ams.clock import SystemClock
+    from amsctl.approving import Given
+    from amsctl.approving import approved as approved_by
     from amsctl.ledger.store import open_ledger
     from amsctl.manifests.project import resolve_ledger
 
@@ -138,6 +153,8 @@ def apply(
     flow.check_age(plan, SystemClock())
     flow.check_target(plan, project, environment)
     flow.check_manifests(plan, flow.manifests_hash(manifests.desired))
+    overridden = flow.overrides_of(overrides, plan)
+    approvals = approved_by(plan, project, given or Given(), SystemClock(), overridden)
     with open_ledger(resolve_ledger(project, environ), clock=SystemClock()) as ledger:
         undertaking = runs.Undertaking(
             project=project,
@@ -150,7 +167,8 @@ def apply(
                 environ,
                 consent="approved by the calling program",
                 reason=reason,
-                overrides=flow.overrides_of(overrides, plan),
+                overrides=overridden,
+                approvals=approvals,
             ),
             surroundings=runs.Surroundings(environ=environ),
         )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import Approval, Statement
-from amsctl.approvals.judge import Judgement, People, judge_reviews, judge_signatures
-from amsctl.approvals.signatures import names_in, sign, signer_of
+from amsctl.approvals.judge import Judgement, People, judge_reviews, judge_signatures, main_name
+from amsctl.approvals.signatures import people_in, sign, signer_of
 from amsctl.base import file_at, project_at
 from amsctl.commit import contributors_of
 from amsctl.config import Approvals, ApprovalSource, Project
@@ -64,7 +64,7 @@ def _makers(reviews: Reviews) -> frozenset[str]:
 
 
 def _refuse(needed: int, found: Judgement, people: People, source: ApprovalSource) -> NoReturn:
-    could = [name for name in people.could if name not in found.names]
+    could = people.could(found.names)
     whose = (
         "whoever may review there and has not made the change"
         if source is not ApprovalSource.SIGNATURES
@@ -139,13 +139,13 @@ class _Asked:
         made_it = {address, *git.contributors, *told, *([git.pusher] if git.pusher else [])} - {""}
         return People(made_it=frozenset(made_it), may=self._may())
 
-    def _may(self) -> frozenset[str]:
+    def _may(self) -> tuple[frozenset[str], ...]:
         """Who could approve, by both lists."""
-        if self.source is not ApprovalSource.SIGNATURES:
-            listed = [frozenset(one.approvers) for one in self.settings if one.approvers]
-        else:
-            listed = [names_in(text) for text in self._lists()]
-        return frozenset.intersection(*listed) if listed else frozenset()
+        if self.source is ApprovalSource.SIGNATURES:
+            here, there = map(people_in, self._lists())
+            return tuple(here[key] | there[key] for key in here if key in there)
+        listed = [frozenset(one.approvers) for one in self.settings if one.approvers]
+        return tuple(frozenset({name}) for name in frozenset.intersection(*listed)) if listed else ()
 
     def _lists(self) -> tuple[str, str]:
         """The list of signers here, and on the base branch."""
@@ -208,10 +208,10 @@ def sign_plan(plan: Plan, project: Project, key: str, clock: Clock, *, verdict_s
         raise ApprovalMissing(
             "the key is not on the list of those who may approve",
             where=key,
-            expected=f"a key of {', '.join(people.could) or 'somebody on the list'}, here and on the base branch",
+            expected=f"a key of {', '.join(people.could()) or 'somebody on the list'}, here and on the base branch",
             hint="have it added, merged, and the plan made again (docs/howto/approvals.md)",
         )
-    statement = replace(draft, by=min(names, key=lambda name: ("@" not in name, name)))
+    statement = replace(draft, by=main_name(names))
     found = judge_signatures(
         plan,
         [approval := Approval(statement=statement, signature=sign(statement.to_sign(), key))],

@@ -276,15 +276,25 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
     async for part in side_by_side(wish.desired, reader, plan_account, concurrency=wish.project.requests.concurrency):
         parts.append(part)
         progress(len(parts), len(wish.desired), reader.calls)
-    base = None
-    if wish.base is not None:
-        named = await _naming(reader)
-        before, kept = ({named(key) for key in keys} for keys in (wish.base.protected, wish.base.kept))
-        base = Base(commit=wish.base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
-        protected |= before
-        for key, listed in wish.base.labels.items():  # whoever takes a label away does not take away what is said of it
-            labels.setdefault(named(key), set()).update(listed)
+    firms = () if wish.base is None else await reader.firms()
+    base = held_by_base(wish.base, firms, protected, labels)
     return assembled(wish, parts, clock, protected=protected, labels=labels, base=base)
+
+
+def held_by_base(
+    base: BaseBranch | None, firms: Iterable[Firm], protected: set[AccountKey], labels: dict[AccountKey, set[str]]
+) -> Base | None:
+    """What the plan says of its base branch, whose protections and labels are added to those of the manifests: whoever takes one away does not take
+    away what is said of it. ``firms`` are those that the AMS knows.
+    """
+    if base is None:
+        return None
+    named = _naming(tuple(firms))
+    before, kept = ({named(key) for key in keys} for keys in (base.protected, base.kept))
+    protected |= before
+    for key, listed in base.labels.items():
+        labels.setdefault(named(key), set()).update(listed)
+    return Base(commit=base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
 
 
 def labels_of(desired: DesiredAccount) -> tuple[str, ...]:
@@ -292,9 +302,8 @@ def labels_of(desired: DesiredAccount) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in desired.labels.items())
 
 
-async def _naming(reader: Reader) -> Callable[[AccountKey], AccountKey]:
+def _naming(firms: Sequence[Firm]) -> Callable[[AccountKey], AccountKey]:
     """What gives an account under the AMS's name of its firm; a firm that it does not know (any more) stays as written."""
-    firms = await reader.firms()
 
     def named(key: AccountKey) -> AccountKey:
         known = [firm.name for firm in firms if key.firm in {firm.name, firm.clearing_id}]

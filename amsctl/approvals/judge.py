@@ -22,20 +22,25 @@ REVIEWS_LIFETIME_SECONDS: Final = 3_600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
-    """Who made a change, by address or account: none of them approves it. ``may`` are those who could, as far as a list tells."""
+    """Who made a change, by address or account: none of them approves it. ``may`` are those who could, as far as a list tells, each with all names."""
 
     made_it: frozenset[str]
-    may: frozenset[str] = frozenset()
+    may: tuple[frozenset[str], ...] = ()
 
     def among(self, names: Iterable[str]) -> str | None:
         """One of the names that belongs to somebody who made the change; ``None`` where none does."""
         made_it = {name.casefold() for name in self.made_it}
         return next((name for name in sorted(names) if name.casefold() in made_it), None)
 
-    @property
-    def could(self) -> tuple[str, ...]:
-        """Who could approve."""
-        return tuple(name for name in sorted(self.may) if self.among([name]) is None)
+    def could(self, approved: Collection[str] = ()) -> tuple[str, ...]:
+        """Who could approve, one name each, besides those who have."""
+        free = (names for names in self.may if self.among(names) is None and not names & set(approved))
+        return tuple(sorted(main_name(names) for names in free))
+
+
+def main_name(names: Iterable[str]) -> str:
+    """The name that somebody goes by: an address where there is one."""
+    return min(names, key=lambda name: ("@" not in name, name))
 
 
 @dataclass(slots=True)

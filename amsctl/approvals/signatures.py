@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from amsctl.approvals.approval import Approval
@@ -57,16 +57,16 @@ def _stands_for_many(name: str) -> bool:
     return name.startswith("!") or bool({"*", "?"} & set(name))
 
 
-def names_in(signers: str) -> frozenset[str]:
-    """The names that a list of signers gives its keys, patterns left out; who could approve."""
-    return frozenset(name for line in _lines(signers) for name in line[0].strip('"').split(",") if name and not _stands_for_many(name))
-
-
-def _lines(signers: str) -> Iterator[Sequence[str]]:
-    for line in signers.splitlines():
-        words = line.split()
-        if len(words) > 1 and not words[0].startswith("#"):
-            yield words
+def people_in(signers: str) -> Mapping[str, frozenset[str]]:
+    """The keys of a list of signers, each with all the names that it is listed under, patterns left out; who could approve."""
+    found: dict[str, frozenset[str]] = {}
+    for words in map(str.split, signers.splitlines()):
+        if len(words) < 3 or words[0].startswith("#"):
+            continue
+        names = frozenset(name for name in words[0].strip('"').split(",") if name and not _stands_for_many(name))
+        key = next((word for word in words[1:] if word.startswith("AAAA")), "")
+        found[key] = found.get(key, frozenset()) | names
+    return {key: names for key, names in found.items() if names}
 
 
 def _keygen(arguments: Sequence[str], given: bytes) -> subprocess.CompletedProcess[bytes]:

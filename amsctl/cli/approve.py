@@ -16,9 +16,9 @@ from amsctl.views.plan_text import plan_text
 
 EPILOG = """\
 Examples:
-  amsctl approve plan.json --key ~/.ssh/id_ed25519       shows the plan, asks, signs
-  amsctl approve plan.json --key approver.pub            the key is held by an agent or a token
-  amsctl approve plan.json --digest sha256:6f1ed002ab55  the plan of that digest was looked at elsewhere
+  amsctl approve plan.json --key ~/.ssh/id_ed25519   shows the plan, asks, signs
+  amsctl approve plan.json --key approver.pub        an agent or a token holds the key
+  amsctl approve plan.json --digest sha256:6f1ed002ab55   it was looked at elsewhere
   amsctl approve plan.json --verdict verdict.json --reason "RISK-1234"
 """
 
@@ -96,7 +96,7 @@ def _verdict(path: str, digest: str) -> str:
     from amsctl.approvals.verdict import decode_verdict
 
     content = read_content(path)
-    verdict = decode_verdict(json_value(content, path))
+    verdict = decode_verdict(json_value(content, path), path)
     if verdict.plan_digest != digest:
         raise Refused("the verdict is on another plan", where=path, expected=digest, found=verdict.plan_digest)
     if not verdict.passed:

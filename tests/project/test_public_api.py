@@ -19,10 +19,10 @@ SURFACE = {
         " labels: 'Sequence[str]' = ()) -> 'Manifests'"
     ),
     "read_live": "(manifests: 'Manifests', environment: 'str | None' = None, *, environ: 'Mapping[str, str] | None' = None) -> 'Live'",
-    "plan": "(manifests: 'Manifests', live: 'Live') -> 'Plan'",
+    "plan": "(manifests: 'Manifests', live: 'Live', *, base: 'str | None' = None) -> 'Plan'",
     "apply": (
         "(plan: 'Plan', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False, "
-        "reason: 'str | None' = None, overrides: 'Sequence[str]' = ()) -> 'Report'"
+        "reason: 'str | None' = None, overrides: 'Sequence[str]' = (), given: 'Given | None' = None) -> 'Report'"
     ),
 }
 VALUES = {"AmsctlError", "Live", "Manifests", "Plan", "Report"}

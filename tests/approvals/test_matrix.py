@@ -1,0 +1,355 @@
+"""Which approvals count: the matrix of everything that can be wrong with one. Reliability D4."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amsctl.approvals.approval import Approval
+from amsctl.approvals.reviews import Review, Reviews, ReviewState
+from amsctl.approving import Given, approved
+from amsctl.config import ApprovalSource, GuardName
+from amsctl.errors import ApprovalMissing
+from amsctl.model import Direction
+from amsctl.planning.codec import sealed
+from amsctl.planning.plan import Plan
+from tests.approvals.repository import RULES, Repository, StandingClock, git, git_of, line, signers
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is brought, and for which plan; ``says`` is in the refusal, or ``None`` when it is enough."""
+
+    approvals: Sequence[Approval]
+    says: str | None
+    plan: Plan | None = None
+    overrides: Sequence[GuardName] = ()
+    counts: int = 1
+
+
+def flipped(approval: Approval) -> Approval:
+    """One letter of the armored signature is another one."""
+    lines = approval.signature.splitlines()
+    at = len(lines[2]) // 2
+    lines[2] = lines[2][:at] + ("A" if lines[2][at] != "A" else "B") + lines[2][at + 1 :]
+    return replace(approval, signature="\n".join(lines) + "\n")
+
+
+def with_reason(approval: Approval, reason: str) -> Approval:
+    return replace(approval, statement=replace(approval.statement, reason=reason))
+
+
+def raised_to(repository: Repository, after: int, before: int = 567) -> Plan:
+    """The plan, with another amount."""
+    changes = [replace(change, before=before, after=after) if change.after == 1134 else change for change in repository.plan.changes]
+    return sealed(replace(repository.plan, changes=tuple(changes)))
+
+
+def without_loosening(repository: Repository) -> Plan:
+    return sealed(replace(repository.plan, changes=tuple(c for c in repository.plan.changes if c.direction is not Direction.LOOSEN)))
+
+
+def lists(repository: Repository, here: str) -> None:
+    repository.write("approvers", here)
+
+
+def base_with(repository: Repository, name: str, change: Callable[[str], str]) -> Plan:
+    """The plan against a base branch of which a file says something else."""
+    tree = repository.root.parent / "base"
+    git(repository.root, "worktree", "add", "--quiet", str(tree), "main")
+    (tree / name).write_text(change((tree / name).read_text()), encoding="utf-8")
+    git(tree, "commit", "--quiet", "--allow-empty", "-am", "base", who="root")
+    commit = git(tree, "rev-parse", "HEAD")
+    git(repository.root, "worktree", "remove", "--force", str(tree))
+    base = repository.plan.origin.base
+    assert base is not None
+    return sealed(replace(repository.plan, origin=replace(repository.plan.origin, base=replace(base, commit=commit))))
+
+
+def swapped(old: str, new: str) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return change
+
+
+def here(repository: Repository, old: str, new: str) -> None:
+    repository.write("amsctl.yaml", swapped(old, new)((repository.root / "amsctl.yaml").read_text()))
+
+
+def in_order(*steps: Any) -> Any:
+    """The last of what is given, once the others are done."""
+    return steps[-1]
+
+
+Make = Callable[[Repository], Case]
+
+
+def other_plan(r: Repository) -> Case:
+    return Case([r.sign("sam", plan=r.replan(message="another"))], "it is for another plan")
+
+
+CASES: dict[str, Make] = {
+    "one who may": lambda r: Case([r.sign("sam")], None),
+    "another name of the same": lambda r: Case([r.sign("sam", by="sam-gh")], None),
+    "none": lambda r: Case([], "could approve: kim@firm.example, lee@firm.example, sam@firm.example"),
+    "a key that is not on the list": lambda r: Case([r.sign("mallory", by="sam@firm.example")], "no signature of anybody who may approve"),
+    "a key that calls itself another": lambda r: Case(
+        [r.sign("sam", by="kim@firm.example")], "it names kim@firm.example, and another one's"
+    ),
+    "expired": lambda r: Case([r.sign("sam", expires_at="2027-01-15T08:00:00Z")], "it has expired (at 2027-01-15T08:00:00Z)"),
+    "older than approvals are good for": lambda r: Case(
+        [r.sign("sam", made_at="2027-01-14T23:59:59Z", expires_at="2028-01-01T00:00:00Z")], "it has expired (at 2027-01-15T07:59:59Z)"
+    ),
+    "of the future": lambda r: Case([r.sign("sam", made_at="2027-01-15T08:05:01Z")], "it was made in the future"),
+    "times that are none": lambda r: Case([r.sign("sam", made_at="yesterday")], "its times cannot be read"),
+    "of another plan": other_plan,
+    "a byte of what was signed is another": lambda r: Case([with_reason(r.sign("sam", reason="a"), "b")], "no signature of anybody"),
+    "a byte of the signature is another": lambda r: Case([flipped(r.sign("sam"))], "no signature of anybody"),
+    "no signature at all": lambda r: Case([replace(r.sign("sam"), signature="trust me")], "no signature of anybody"),
+    "of another environment": lambda r: Case([r.sign("sam", environment="production")], "it is for another environment (production"),
+    "of another address": lambda r: Case([r.sign("sam", url="https://elsewhere")], "it is for another environment"),
+    "the author": lambda r: Case([r.sign("jo")], "jo@firm.example has made or pushed this change"),
+    "the author, whom the plan calls otherwise": lambda r: in_order(
+        plan := r.replan(author="Somebody <else@firm.example>", contributors=()),
+        Case([r.sign("jo", plan=plan)], "jo@firm.example has made", plan),
+    ),
+    "the author, written in capitals": lambda r: in_order(
+        plan := r.replan(author="Sam <SAM@FIRM.EXAMPLE>"), Case([r.sign("sam", plan=plan)], "has made or pushed", plan)
+    ),
+    "the last who pushed": lambda r: in_order(
+        plan := r.replan(pusher="kim-gh"), Case([r.sign("kim", plan=plan)], "kim-gh has made or pushed this change", plan)
+    ),
+    "a committer": lambda r: in_order(
+        git(r.root, "commit", "--quiet", "--amend", "--no-edit", who="kim"),
+        plan := r.replan(commit=git(r.root, "rev-parse", "HEAD")),
+        Case([r.sign("kim", plan=plan)], "kim@firm.example has made or pushed this change", plan),
+    ),
+    "the author of an earlier commit of the branch": lambda r: in_order(
+        git(r.root, "commit", "--quiet", "--allow-empty", "-m", "more", who="kim"),
+        plan := r.replan(commit=git(r.root, "rev-parse", "HEAD"), author="Kim <kim@firm.example>", contributors=()),
+        Case([r.sign("jo", plan=plan)], "jo@firm.example has made or pushed this change", plan),
+    ),
+    "taken off the list since": lambda r: in_order(
+        lists(r, signers(r.keys, "kim", "lee")), Case([r.sign("sam")], "no signature of anybody")
+    ),
+    "added by the change itself": lambda r: in_order(
+        lists(r, signers(r.keys, "sam", "mallory")), Case([r.sign("mallory")], "no signature of anybody who may approve")
+    ),
+    "a name added by the change itself": lambda r: in_order(
+        lists(r, signers(r.keys, "sam") + line(r.keys, "mallory", "sam@firm.example")),
+        Case([r.sign("mallory", by="sam@firm.example")], "no signature of anybody who may approve"),
+    ),
+    "another name hides who it is": lambda r: in_order(
+        lists(r, signers(r.keys, "sam") + line(r.keys, "jo", "boss@firm.example")),
+        Case([r.sign("jo", by="boss@firm.example")], "jo@firm.example has made or pushed this change"),
+    ),
+    "the list is gone": lambda r: in_order((r.root / "approvers").unlink(), Case([r.sign("sam")], "the list of signers cannot be read")),
+    "a key whose time on the list is over": lambda r: in_order(
+        lists(r, line(r.keys, "sam", options='valid-before="20200101"')), Case([r.sign("sam")], "no signature of anybody")
+    ),
+    "a key that is listed for something else": lambda r: in_order(
+        lists(r, line(r.keys, "sam", options='namespaces="git"')), Case([r.sign("sam")], "no signature of anybody")
+    ),
+    "a pattern names nobody": lambda r: in_order(
+        lists(r, line(r.keys, "sam", names="*@firm.example")), Case([r.sign("sam")], "no signature of anybody")
+    ),
+    "two are needed and one is there": lambda r: in_order(
+        plan := raised_to(r, 2269),
+        Case([r.sign("sam", plan=plan)], "the plan needs 2 approvals", plan),
+    ),
+    "just not so much that two are needed": lambda r: in_order(plan := raised_to(r, 2268), Case([r.sign("sam", plan=plan)], None, plan)),
+    "two are needed and two are there": lambda r: in_order(
+        plan := raised_to(r, 2269), Case([r.sign("sam", plan=plan), r.sign("kim", plan=plan)], None, plan, counts=2)
+    ),
+    "from zero two are needed": lambda r: in_order(
+        plan := raised_to(r, 1, before=0), Case([r.sign("sam", plan=plan)], "the plan needs 2 approvals", plan)
+    ),
+    "so many contracts that two are needed": lambda r: in_order(
+        plan := raised_to(r, 10_001, before=5_000), Case([r.sign("sam", plan=plan)], "the plan needs 2 approvals", plan)
+    ),
+    "just not so many contracts": lambda r: in_order(
+        plan := raised_to(r, 10_000, before=5_000), Case([r.sign("sam", plan=plan)], None, plan)
+    ),
+    "the same person twice": lambda r: in_order(
+        plan := raised_to(r, 2269),
+        Case(
+            [r.sign("sam", plan=plan), r.sign("sam", plan=plan, by="sam-gh", nonce="2")],
+            "sam-gh has approved already, and counts once",
+            plan,
+        ),
+    ),
+    "the same person with two keys": lambda r: in_order(
+        text := signers(r.keys, "sam") + line(r.keys, "mallory", "sam@firm.example"),
+        plan := raised_to(replace(r, plan=base_with(r, "approvers", lambda _: text)), 2269),
+        lists(r, text),
+        Case(
+            [r.sign("sam", plan=plan), r.sign("mallory", plan=plan, by="sam@firm.example")], "has approved already, and counts once", plan
+        ),
+    ),
+    "a guard is overridden, which needs three": lambda r: Case(
+        [r.sign("sam"), r.sign("kim")], "the plan needs 3 approvals", overrides=[GuardName.RAISED]
+    ),
+    "a guard is overridden, and three agree": lambda r: Case(
+        [r.sign(name) for name in ("sam", "kim", "lee")], None, overrides=[GuardName.RAISED], counts=3
+    ),
+    "what tightens needs nobody": lambda r: Case([], None, without_loosening(r), counts=0),
+    "a plan of no commit": lambda r: in_order(
+        plan := sealed(replace(r.plan, origin=replace(r.plan.origin, git=None))),
+        Case([r.sign("sam", plan=plan)], "not those of a commit", plan),
+    ),
+    "a plan of a changed checkout": lambda r: in_order(
+        plan := r.replan(dirty=True), Case([r.sign("sam", plan=plan)], "not those of a commit", plan)
+    ),
+    "a plan without a base branch": lambda r: in_order(
+        plan := sealed(replace(r.plan, origin=replace(r.plan.origin, base=None))),
+        Case([r.sign("sam", plan=plan)], "without a base branch", plan),
+    ),
+    "a commit that git does not know": lambda r: in_order(
+        plan := r.replan(commit="0123456789" * 4), Case([r.sign("sam", plan=plan)], "git does not know the commit that was planned", plan)
+    ),
+    "the base branch names nobody yet": lambda r: in_order(
+        plan := base_with(r, "amsctl.yaml", swapped(RULES, "")),
+        Case([r.sign("sam", plan=plan)], "no signature of anybody who may approve", plan),
+    ),
+    "the change drops all rules": lambda r: in_order(here(r, RULES, ""), Case([], "the plan needs 1 approval")),
+    "the change asks for nobody": lambda r: in_order(
+        here(r, "rules: [{approvals: 1}", "rules: [{approvals: 0}"), Case([], "the plan needs 1 approval")
+    ),
+    "the change lets approvals live longer": lambda r: in_order(
+        here(r, "validHours: 8", "validHours: 100"),
+        Case([r.sign("sam", made_at="2027-01-14T23:00:00Z", expires_at="2027-02-01T00:00:00Z")], "it has expired"),
+    ),
+    "the change takes reviews instead": lambda r: in_order(
+        here(r, RULES, "  approvals: github\n"), Case([r.sign("sam")], "where approvals come from has changed since the plan was made")
+    ),
+    "a verdict is asked for and was not bound": lambda r: in_order(
+        here(r, "    validHours: 8\n", "    verdict: true\n"), Case([r.sign("sam")], "it binds no verdict of your policies")
+    ),
+    "a verdict is asked for and was bound": lambda r: in_order(
+        here(r, "    validHours: 8\n", "    verdict: true\n"), Case([r.sign("sam", verdict_sha256="ab" * 32)], None)
+    ),
+    "one good among bad ones": lambda r: Case([r.sign("jo"), flipped(r.sign("kim")), r.sign("sam")], None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_matrix_of_signatures(name: str, repository: Repository) -> None:
+    """Wrong key, expired, other plan, one byte flipped, author, removed since, other environment and the rest: only what is beyond doubt counts."""
+    case = CASES[name](repository)
+    plan, given = case.plan or repository.plan, Given(approvals=tuple(case.approvals))
+    if case.says is None:
+        counted = approved(plan, repository.project, given, StandingClock(), case.overrides)
+        assert len(counted) == case.counts
+        assert [one["how"] for one in counted] == ["signature"] * case.counts
+        return
+    with pytest.raises(ApprovalMissing) as refused:
+        approved(plan, repository.project, given, StandingClock(), case.overrides)
+    assert case.says in str(refused.value)
+    assert refused.value.exit_code == 8
+
+
+def test_the_matrix_is_as_large_as_promised() -> None:
+    """At least 30 cases of signatures."""
+    assert len(CASES) >= 45
+
+
+# --- reviews ---
+
+
+def reviews(repository: Repository, *listed: Review, **members: object) -> Reviews:
+    made = Reviews(
+        forge="github",
+        url="https://forge.example/pull/7",
+        number=7,
+        state="open",
+        base="main",
+        head_commit=git_of(repository.plan).commit,
+        merge_commit=None,
+        author="jo-gh",
+        contributors=("jo-gh",),
+        pusher="jo-gh",
+        read_at="2027-01-15T07:59:00Z",
+        reviews=listed,
+    )
+    return replace(made, **members)  # type: ignore[arg-type]
+
+
+def review(
+    repository: Repository, by: str, state: str = "approved", *, commit: str | None = "", at: str = "2027-01-15T07:00:00Z"
+) -> Review:
+    return Review(by=by, state=ReviewState(state), commit=git_of(repository.plan).commit if commit == "" else commit, at=at)
+
+
+REVIEW_CASES: dict[str, Callable[[Repository], tuple[Reviews | None, str | None]]] = {
+    "one who may": lambda r: (reviews(r, review(r, "sam-gh")), None),
+    "merged since": lambda r: (reviews(r, review(r, "sam-gh"), state="merged", merge_commit="ab" * 20), None),
+    "in other letters": lambda r: (reviews(r, review(r, "SAM-gh")), None),
+    "approved, then a comment": lambda r: (
+        reviews(r, review(r, "sam-gh"), review(r, "sam-gh", "commented", at="2027-01-15T07:30:00Z")),
+        None,
+    ),
+    "none brought": lambda r: (None, "no reviews were brought along"),
+    "nobody yet": lambda r: (reviews(r), "the plan needs 1 approval: found 0 that count; could approve: kim-gh, sam-gh"),
+    "a comment only": lambda r: (reviews(r, review(r, "sam-gh", "commented")), "found 0 that count"),
+    "another commit": lambda r: (reviews(r, review(r, "sam-gh", commit="ab" * 20)), "sam-gh has approved another commit (abababababab)"),
+    "no commit told": lambda r: (reviews(r, review(r, "sam-gh", commit=None)), "sam-gh has approved another commit (not told whi"),
+    "dismissed": lambda r: (reviews(r, review(r, "sam-gh", "dismissed")), "the review was dismissed"),
+    "approved, then changes asked for": lambda r: (
+        reviews(r, review(r, "sam-gh"), review(r, "sam-gh", "changes-requested", at="2027-01-15T07:30:00Z")),
+        "sam-gh asks for changes: as long as that stands",
+    ),
+    "another one asks for changes": lambda r: (
+        reviews(r, review(r, "kim-gh"), review(r, "sam-gh", "changes-requested")),
+        "sam-gh asks for changes: as long as that stands",
+    ),
+    "the author": lambda r: (reviews(r, review(r, "jo-gh")), "jo-gh is not among those who may approve"),
+    "the author, who may": lambda r: (reviews(r, review(r, "sam-gh"), author="sam-gh"), "sam-gh has made or pushed this change"),
+    "a contributor": lambda r: (reviews(r, review(r, "sam-gh"), contributors=("jo-gh", "Sam-GH")), "sam-gh has made or pushed this change"),
+    "who pushed last": lambda r: (reviews(r, review(r, "sam-gh"), pusher="sam-gh"), "sam-gh has made or pushed this change"),
+    "nobody knows who pushed": lambda r: (reviews(r, review(r, "sam-gh"), pusher=None), "nobody can tell who pushed the last commit"),
+    "not on the list": lambda r: (reviews(r, review(r, "lee-gh")), "lee-gh is not among those who may approve"),
+    "read too long ago": lambda r: (reviews(r, review(r, "sam-gh"), read_at="2027-01-15T06:59:59Z"), "read them again"),
+    "read at no time": lambda r: (reviews(r, review(r, "sam-gh"), read_at="now"), "read them again"),
+    "of another forge": lambda r: (reviews(r, review(r, "sam-gh"), forge="gitlab"), "reviews at gitlab do not count here"),
+    "of another commit": lambda r: (reviews(r, review(r, "sam-gh"), head_commit="cd" * 20), "is about commit cdcdcdcdcdcd"),
+    "closed": lambda r: (reviews(r, review(r, "sam-gh"), state="closed"), "pull/7 is closed"),
+}
+
+
+@pytest.fixture
+def reviewed(repository: Repository) -> Repository:
+    """Reviews at GitHub count, of sam-gh and kim-gh, on the base branch as well."""
+    new = "  approvals: {from: github, approvers: [sam-gh, kim-gh]}\n"
+    plan = base_with(repository, "amsctl.yaml", swapped(RULES, new))
+    here(repository, RULES, new)
+    assert plan.approvals is not None
+    return replace(repository, plan=sealed(replace(plan, approvals=replace(plan.approvals, source=ApprovalSource.GITHUB))))
+
+
+@pytest.mark.parametrize("name", REVIEW_CASES)
+def test_the_matrix_of_reviews(name: str, reviewed: Repository) -> None:
+    """A review counts on the commit that was planned, of somebody on the list who did not make the change, as long as nobody there objects."""
+    given, says = REVIEW_CASES[name](reviewed)
+    if says is None:
+        (counted,) = approved(reviewed.plan, reviewed.project, Given(reviews=given), StandingClock())
+        assert (str(counted["by"]).casefold(), counted["how"], counted["url"]) == ("sam-gh", "github", "https://forge.example/pull/7")
+        return
+    with pytest.raises(ApprovalMissing) as refused:
+        approved(reviewed.plan, reviewed.project, Given(reviews=given), StandingClock())
+    assert says in str(refused.value)
+
+
+def test_without_a_list_everybody_who_may_review_counts(reviewed: Repository, tmp_path: Path) -> None:
+    """Who may review is the forge's to say where the project does not."""
+    plan = base_with(reviewed, "amsctl.yaml", swapped("{from: github, approvers: [sam-gh, kim-gh]}", "github"))
+    here(reviewed, "{from: github, approvers: [sam-gh, kim-gh]}", "github")
+    (counted,) = approved(plan, reviewed.project, Given(reviews=reviews(reviewed, review(reviewed, "lee-gh"))), StandingClock())
+    assert counted["by"] == "lee-gh"
+    with pytest.raises(ApprovalMissing, match="whoever may review there and has not made the change"):
+        approved(plan, reviewed.project, Given(reviews=reviews(reviewed)), StandingClock())
