@@ -199,6 +199,12 @@ class LedgerFailed(RecordingFailed):
     code = "ledger"
 
 
+class ForgeError(AmsctlError):
+    """GitHub or GitLab could not be reached, refused, or does not have what was looked for."""
+
+    code = "forge"
+
+
 class PlanFileError(AmsctlError):
     """A plan or report file cannot be read, is not one, or was changed after it was written."""
 

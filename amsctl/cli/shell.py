@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "rollback": Entry("amsctl.cli.rollback", "Write the plan that takes back what RUN changed; writes nothing at the AMS."),
     "get": Entry("amsctl.cli.get", "Show what the AMS holds now."),
     "ledger": Entry("amsctl.cli.ledger", "Show, check and export the record of every write."),
+    "ci": Entry("amsctl.cli.ci", "Comment, read reviews, fetch the reviewed plan, keep an issue."),
     "lock": Entry("amsctl.cli.lock", "Show who may write now, or break a lock."),
     "freeze": Entry("amsctl.cli.freeze", "Stop every write to a clearing firm, or to all of them."),
     "thaw": Entry("amsctl.cli.thaw", "Allow writes again after a freeze."),

@@ -16,7 +16,7 @@ from tests.project.checkout import PACKAGE, ROOT, pyproject, sources
 
 # A library is known to the rooms named here and to no other.
 OWNERS = {
-    "httpx": {"ams"},
+    "httpx": {"ams", "forge"},
     "aiohttp": {"ams"},
     "yarl": {"ams"},
     "yaml": {"manifests"},
