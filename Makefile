@@ -50,6 +50,7 @@ lint: $(READY)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --config pyproject.toml
+	$(BIN)/python tools/check_pipelines.py
 
 fix: $(READY)
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -1,4 +1,4 @@
-"""What ships beside the code: JSON Schemas and the example repository, in a wheel (`amsctl/schemas`) as in a checkout (`schemas`)."""
+"""What ships beside the code: JSON Schemas, the example repository and parts of pipelines, in a wheel (`amsctl/schemas`) as in a checkout (`schemas`)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def schemas_folder() -> Path:
 def examples_folder() -> Path:
     """The folder of the example limits repository."""
     return _folder("examples", "limits")
+
+
+def pipeline_text(system: str, *parts: str) -> str:
+    """A part of a pipeline for ``github`` or ``gitlab``: in a wheel below ``pipelines``, in a checkout where these want them."""
+    inside = _INSIDE.joinpath("pipelines", system, *parts)
+    beside = _INSIDE.parent.joinpath({"github": ".github", "gitlab": "templates"}[system], *parts)
+    return (inside if inside.is_file() else beside).read_text(encoding="utf-8")
 
 
 def schema_text(name: str) -> str:

@@ -28,7 +28,11 @@ def files_below(folder: str) -> set[str]:
 
 def expected_in_wheel() -> set[str]:
     """What a wheel must hold beside its metadata."""
-    return files_below("amsctl") | {f"amsctl/{name}" for folder in ("schemas", "examples/limits") for name in files_below(folder)}
+    beside = {f"amsctl/{name}" for folder in ("schemas", "examples/limits") for name in files_below(folder)}
+    pipelines = {f"amsctl/pipelines/gitlab/{name.removeprefix('templates/')}" for name in files_below("templates")}
+    called = files_below(".github/actions") | {name for name in files_below(".github/workflows") if "/limits-" in name}
+    pipelines |= {f"amsctl/pipelines/github/{name.removeprefix('.github/')}" for name in called}
+    return files_below("amsctl") | beside | pipelines
 
 
 def faults_of_wheel(names: Iterable[str]) -> Iterator[str]:
@@ -46,6 +50,8 @@ def faults_of_archive(names: Iterable[str]) -> Iterator[str]:
         files_below("amsctl")
         | files_below("schemas")
         | files_below("examples")
+        | files_below("templates")
+        | files_below(".github")
         | {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"}
     )
     yield from (f"missing from the source archive: {name}" for name in sorted(wanted - found))

@@ -15,6 +15,7 @@ EPILOG = """\
 Examples:
   amsctl init                                    in this folder
   amsctl init limits && amsctl -C limits validate
+  amsctl init limits --ci gitlab                 with a pipeline for GitLab
 """
 INIT_FORMAT = "amsctl.init/v1"
 LEFT_ALONE = frozenset({"README.md", ".gitignore"})
@@ -23,22 +24,24 @@ LEFT_ALONE = frozenset({"README.md", ".gitignore"})
 
 @click.command("init", cls=Command, epilog=EPILOG)
 @click.argument("folder", metavar="[DIR]", default=".")
+@click.option("--ci", type=click.Choice(["github", "gitlab", "none"]), default="github", show_default=True, help="Whose pipeline to write.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print the list of files."
 )
 @pass_session
-def command(session: Session, folder: str, form: str) -> None:
+def command(session: Session, folder: str, ci: str, form: str) -> None:
     """Write a new limits repository.
 
-    Writes amsctl.yaml, a sample account and a profile, and a pipeline for continuous integration into DIR (default: this folder), and lists what it
-    wrote. Nothing is ever overwritten: a README.md and a .gitignore that are there stay as they are, and where any other file is there already nothing
-    is written at all.
+    Writes amsctl.yaml, a sample account and a profile, and a pipeline that plans pull requests, applies what is merged and looks for drift into DIR
+    (default: this folder), and lists what it wrote. Nothing is ever overwritten: a README.md and a .gitignore that are there stay as they are, and where
+    any other file is there already nothing is written at all.
     """
-    from amsctl.manifests.starter import FILES
+    from amsctl.manifests.starter import starter_files
     from amsctl.views.escape import visible
 
     kept = [name for name in sorted(LEFT_ALONE) if os.path.lexists(os.path.join(folder, name))]
-    files = {name: FILES[name] for name in sorted(FILES) if name not in kept}
+    texts = starter_files(ci)
+    files = {name: texts[name] for name in sorted(texts) if name not in kept}
     write_new(folder, files)
     for name in kept:
         session.console.note(f"{name} is there already and was left as it is")

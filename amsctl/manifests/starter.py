@@ -1,10 +1,13 @@
-"""The files of a new limits repository, as ``amsctl init`` writes them: sound manifests in canonical form, and a pipeline that reviews them."""
+"""The files of a new limits repository, as ``amsctl init`` writes them: sound manifests in canonical form, and a pipeline that reviews and applies them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+from amsctl.resources import pipeline_text
+from amsctl.version import version
 
 _PROJECT: Final = """\
 # What this repository manages, and where. Every key: docs/reference.
@@ -60,46 +63,69 @@ spec:
     CC.FUT.NYMEX: {ef: {long: 100, short: 100}}
 """
 
-_PIPELINE: Final = """\
-# Every change is checked on its pull request and planned once it is merged. Applying is left to a person until you decide otherwise.
+_GITHUB: Final = """\
+# A pull request is planned and commented on; what is merged to main is applied with the plan that was reviewed; drift is looked for every morning.
+# Secrets: AMS_API_ID and AMS_API_SECRET, for applying those of the environment new-release. docs/howto/pipeline.md of amsctl tells more.
 name: limits
 on:
   pull_request:
   push:
     branches: [main]
-permissions:
-  contents: read
-concurrency:
-  group: limits-${{ github.ref }}
+  schedule:
+    - cron: "17 6 * * 1-5"
+permissions: {}
 jobs:
-  validate:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v6
-        with:
-          persist-credentials: false
-      - run: pipx install amsctl
-      - run: amsctl fmt --check
-      - run: amsctl validate
   plan:
-    # pull requests from forks have no credentials: only what is merged is planned here
+    if: github.event_name == 'pull_request'
+    uses: $/.github/workflows/limits-plan.yml
+    permissions:
+      contents: read
+      pull-requests: write # the comment, written by a job of its own
+    with:
+      environment: new-release
+      version: "VERSION"
+    secrets:
+      AMS_API_ID: ${{ secrets.AMS_API_ID }}
+      AMS_API_SECRET: ${{ secrets.AMS_API_SECRET }}
+  apply:
     if: github.event_name == 'push'
-    needs: validate
-    runs-on: ubuntu-latest
-    environment: new-release
-    steps:
-      - uses: actions/checkout@v6
-        with:
-          persist-credentials: false
-      - run: pipx install amsctl
-      - run: amsctl -e new-release plan -o limits.plan.json
-        env:
-          AMS_API_ID: ${{ secrets.AMS_API_ID }}
-          AMS_API_SECRET: ${{ secrets.AMS_API_SECRET }}
-      - uses: actions/upload-artifact@v7
-        with:
-          name: limits.plan.json
-          path: limits.plan.json
+    uses: $/.github/workflows/limits-apply.yml
+    permissions:
+      contents: read
+      actions: read # the plan that was reviewed
+      pull-requests: read # the reviews
+    with:
+      environment: new-release
+      clearing-firm: GREENTEA_API_CLEARING2
+      version: "VERSION"
+    secrets:
+      AMS_API_ID: ${{ secrets.AMS_API_ID }}
+      AMS_API_SECRET: ${{ secrets.AMS_API_SECRET }}
+      AMS_LEDGER_URL: ${{ secrets.AMS_LEDGER_URL }}
+  drift:
+    if: github.event_name == 'schedule'
+    uses: $/.github/workflows/limits-drift.yml
+    permissions:
+      contents: read
+      issues: write # one issue, by a job of its own
+    with:
+      environment: new-release
+      version: "VERSION"
+    secrets:
+      AMS_API_ID: ${{ secrets.AMS_API_ID }}
+      AMS_API_SECRET: ${{ secrets.AMS_API_SECRET }}
+"""
+
+_GITLAB: Final = """\
+# A merge request is planned and commented on; what is merged is applied with the plan that was reviewed; a pipeline schedule looks for drift.
+# Variables: AMS_API_ID, AMS_API_SECRET and AMSCTL_GITLAB_TOKEN, masked and hidden. docs/howto/pipeline.md of amsctl tells more.
+include:
+  - local: .gitlab/amsctl/plan.yml
+    inputs: {environment: new-release, version: "VERSION"}
+  - local: .gitlab/amsctl/apply.yml
+    inputs: {environment: new-release, version: "VERSION", clearing-firm: GREENTEA_API_CLEARING2}
+  - local: .gitlab/amsctl/drift.yml
+    inputs: {environment: new-release, version: "VERSION"}
 """
 
 _IGNORE: Final = """\
@@ -136,7 +162,6 @@ Credentials never stand in this repository: `${AMS_API_ID}` and `${AMS_API_SECRE
 
 FILES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        ".github/workflows/limits.yml": _PIPELINE,
         ".gitignore": _IGNORE,
         "README.md": _README,
         "accounts/dv10121801a.yaml": _ACCOUNT,
@@ -145,3 +170,26 @@ FILES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Relative path to text."""
+
+CI_SYSTEMS: Final = ("github", "gitlab", "none")
+"""For which a pipeline can be written."""
+_ACTIONS: Final = ("setup", "plan", "apply")
+_WORKFLOWS: Final = ("plan", "apply", "drift")
+
+
+def starter_files(ci: str) -> Mapping[str, str]:
+    """The files of a new repository with a pipeline of ``CI_SYSTEMS``, by their paths. The parts of a pipeline are copied in: nothing that is not reviewed
+    here runs beside the credentials.
+    """
+    files = dict(FILES)
+    if ci == "github":
+        files[".github/workflows/limits.yml"] = _GITHUB.replace("VERSION", version())
+        for name in _ACTIONS:
+            files[f".github/actions/{name}/action.yml"] = pipeline_text("github", "actions", name, "action.yml")
+        for name in _WORKFLOWS:
+            files[f".github/workflows/limits-{name}.yml"] = pipeline_text("github", "workflows", f"limits-{name}.yml")
+    elif ci == "gitlab":
+        files[".gitlab-ci.yml"] = _GITLAB.replace("VERSION", version())
+        for name in _WORKFLOWS:
+            files[f".gitlab/amsctl/{name}.yml"] = pipeline_text("gitlab", f"{name}.yml")
+    return files

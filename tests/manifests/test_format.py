@@ -18,7 +18,7 @@ from amsctl.manifests.format import FormatError, _checked, canonical
 from amsctl.manifests.layout import layout
 from amsctl.manifests.load import load
 from amsctl.manifests.project import load_project
-from amsctl.manifests.starter import FILES
+from amsctl.manifests.starter import starter_files
 from amsctl.manifests.validate import validate_paths
 from amsctl.resources import examples_folder
 
@@ -343,11 +343,12 @@ def test_the_example_is_sound_and_canonical() -> None:
 
 def test_what_init_writes_is_sound_and_canonical(tmp_path: Path) -> None:
     """A new repository validates at once, and the formatter has nothing to do."""
-    for name, text in FILES.items():
+    files = starter_files("github")
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
         if name.endswith(".yaml") and not name.startswith("."):
             assert canonical(text, file=name) == text, name
-    assert {"amsctl.yaml", ".gitignore", "README.md", ".github/workflows/limits.yml"} < FILES.keys()
+    assert {"amsctl.yaml", ".gitignore", "README.md", ".github/workflows/limits.yml"} < files.keys()
     checked = validate_paths(load_project(tmp_path))
     assert (checked.diagnostics, checked.accounts) == ((), 1)

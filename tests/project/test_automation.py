@@ -15,7 +15,10 @@ import yaml
 from amsctl.cli.shell import COMMANDS
 from tests.project.checkout import ROOT, pyproject
 
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ALL_WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CALLED = [path for path in ALL_WORKFLOWS if path.name.startswith("limits-")]
+"""Those that limits repositories call; the others are this project's own."""
+WORKFLOWS = [path for path in ALL_WORKFLOWS if path not in CALLED]
 
 
 def load(path: Path) -> Any:
@@ -30,15 +33,17 @@ def jobs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_there_are_workflows() -> None:
     """The tests below look at something."""
     assert [path.name for path in WORKFLOWS] == ["ci.yml", "release.yml"]
+    assert [path.name for path in CALLED] == ["limits-apply.yml", "limits-drift.yml", "limits-plan.yml"]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", ALL_WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit(path: Path) -> None:
     """A tag can be moved; a commit cannot. The comment tells people (and dependabot) which version it is."""
     lines = re.findall(r"^\s*-? ?uses: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert lines
-    for line in lines:
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+    for line in lines:  # what begins with $/ is of the same repository at the same commit
+        own = re.fullmatch(r"\$/\.github/actions/\w+", line) if path in CALLED else None
+        assert own or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -55,6 +60,36 @@ def test_jobs_get_the_least(path: Path) -> None:
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] == "false"
             assert "${{" not in step.get("run", ""), "text of others is not pasted into a script"
+
+
+LEAST = {
+    "check": {"contents": "read"},
+    "plan": {"contents": "read"},
+    "comment": {"pull-requests": "write"},
+    "apply": {"contents": "read", "actions": "read", "pull-requests": "read"},
+    "look": {"contents": "read"},
+    "issue": {"issues": "write"},
+}
+WITH_CREDENTIALS = {"plan", "apply", "look"}
+
+
+@pytest.mark.parametrize("path", CALLED, ids=lambda path: path.name)
+def test_jobs_of_users_get_the_least(path: Path) -> None:
+    """Who sees the credentials of the AMS writes nothing at the forge, and who writes there sees none and runs nothing of a pull request."""
+    workflow = load(path)
+    assert (workflow["permissions"], list(workflow["on"])) == ({}, ["workflow_call"])
+    for name, job in jobs(path):
+        assert job["permissions"] == LEAST[name]
+        assert 0 < int(job["timeout-minutes"]) <= 120
+        assert ("secrets." in str(job)) == (name in WITH_CREDENTIALS)
+        checked_out = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+        assert all(step["with"]["persist-credentials"] == "false" for step in checked_out)
+        assert not (checked_out and "write" in str(job["permissions"]))
+        assert all("${{" not in step.get("run", "") for step in job["steps"])
+    if path.name == "limits-apply.yml":
+        job = workflow["jobs"]["apply"]
+        assert (job["concurrency"]["cancel-in-progress"], job["environment"]) == ("false", "${{ inputs.environment }}")
+        assert "inputs.clearing-firm" in job["concurrency"]["group"]
 
 
 def test_ci_covers_every_supported_python() -> None:
