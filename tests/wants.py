@@ -7,7 +7,7 @@ from typing import Final, Literal, NoReturn
 
 import pytest
 
-Want = Literal["postgresql", "compiler", "root", "mount", "chromium"]
+Want = Literal["postgresql", "compiler", "root", "mount", "chromium", "openssh"]
 VARIABLE: Final = "AMSCTL_TEST_REQUIRED"
 """Names of wants, with commas between them."""
 

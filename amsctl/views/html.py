@@ -27,6 +27,7 @@ from amsctl.views.ranking import findings_worst_first
 from amsctl.views.style import PLAIN
 from amsctl.views.words import (
     amount_words,
+    approval_words,
     direction_words,
     effect_words,
     leg_words,
@@ -73,6 +74,7 @@ def plan_html(plan: Plan) -> str:
             exposure=exposure,
             blocked=bool(plan.blocking),
             sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
+            approvals=approval_words(plan),
             selection=selection_words(plan.origin.selection),
             cards=_cards(plan, exposure, legs),
             blocking=plan.blocking,

@@ -442,7 +442,7 @@ def test_answers_that_are_none(forge: FakeForge) -> None:
         forge.failures = [("PATCH", "/issues/1", 204, {})]
         assert caller.send("PATCH", "/repos/firm/limits/issues/1", {}) is None
         forge.failures = [("GET", "/pulls/7", 418, {"Broken": "1"})]
-        with pytest.raises(ForgeError, match=r"refused \(HTTP 418\): I'm a teapot"):
+        with pytest.raises(ForgeError, match=r"refused \(HTTP 418\): I'm a [Tt]eapot"):
             caller.get("/repos/firm/limits/pulls/7")
     with (
         Caller(replace(job, api="http://127.0.0.1:9"), sleep=waited.append) as caller,
