@@ -6,7 +6,6 @@ Decoding is strict: a missing, unknown or ill-typed member, another format, or a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -53,7 +52,6 @@ from amsctl.planning.plan import (
 )
 
 TOOL: Final = "amsctl"
-_COMMANDS: Final = re.compile(r"(##[A-Za-z]*)\[")
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -79,9 +77,7 @@ def text_of(plan: Plan) -> Iterator[str]:
 
 
 def _line(value: object) -> str:
-    text = json.dumps(value, separators=(", ", ": "), allow_nan=False).replace("\x7f", "\\u007f")
-    # ##[…] is a command to the runner of a pipeline, wherever it stands in a log.
-    return _COMMANDS.sub(r"\1\\u005b", text) if "##" in text else text
+    return json.dumps(value, separators=(", ", ": "), allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def check_text(plan: Plan, content: bytes, value: object) -> None:
