@@ -11,11 +11,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from amsctl.model import NO_LIMIT, AccountKey, Amount, Direction, Leg, RowKey, UnsetMeans, lets_through
@@ -60,31 +61,27 @@ def plan_html(plan: Plan) -> str:
     others = [finding for finding in findings if not finding.blocks]
     style, script = _part("plan.css"), _part("plan.js")
     largest = max((max(leg.before_lots, leg.after_lots) for leg in legs), default=0)
-    return (
-        _environment()
-        .from_string(_part("plan.html.jinja"))
-        .render(
-            plan=plan,
-            style=_ours(style),
-            script=_ours(script),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-            verdict=verdict_words(plan, exposure),
-            exposure=exposure,
-            blocked=bool(plan.blocking),
-            sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
-            selection=selection_words(plan.origin.selection),
-            cards=_cards(plan, exposure, legs),
-            blocking=plan.blocking,
-            movers=[_mover(leg, largest) for leg in legs[:MOVERS]],
-            more_movers=max(0, len(legs) - MOVERS),
-            groups=_groups(legs),
-            heat=_heat(legs),
-            rows=[_row(change) for change in ordered[:ROWS_WITHOUT_SCRIPT]],
-            others=others,
-            others_by_code=_by_code(others),
-            data=_ours(_embedded(ordered)),
-        )
+    return _template().render(
+        plan=plan,
+        style=_ours(style),
+        script=_ours(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        verdict=verdict_words(plan, exposure),
+        exposure=exposure,
+        blocked=bool(plan.blocking),
+        sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
+        selection=selection_words(plan.origin.selection),
+        cards=_cards(plan, exposure, legs),
+        blocking=plan.blocking,
+        movers=[_mover(leg, largest) for leg in legs[:MOVERS]],
+        more_movers=max(0, len(legs) - MOVERS),
+        groups=_groups(legs),
+        heat=_heat(legs),
+        rows=[_row(change) for change in ordered[:ROWS_WITHOUT_SCRIPT]],
+        others=others,
+        others_by_code=_by_code(others),
+        data=_ours(_embedded(ordered)),
     )
 
 
@@ -102,10 +99,11 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=False)
     environment.filters["number"] = "{:,}".format
-    return environment
+    return environment.from_string(_part("plan.html.jinja"))
 
 
 def _shown(value: object) -> object:
