@@ -18,7 +18,19 @@ Cell: TypeAlias = str | int | bool | None
 
 UNKNOWN: Final = "unknown"
 """What a table and CSV say where JSON has null: unknown is not zero, and not empty either."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # wide letters too: some spreadsheets read them as the narrow ones
 _INDENT: Final = "  "
 
 
