@@ -187,8 +187,11 @@ class _Group:
         return self.tone != "bad", -self.opens, -abs(self.after - self.before), self.name
 
     @property
-    def move(self) -> str:
-        return _signed(self.after - self.before)
+    def sums(self) -> tuple[str, str, str]:
+        """Before, after and move; nothing where no leg under this name has a number on both sides."""
+        if self.legs == self.opens + self.closes:
+            return "", "", ""
+        return f"{self.before:,}", f"{self.after:,}", _signed(self.after - self.before)
 
     @property
     def tone(self) -> str:
@@ -388,7 +391,7 @@ def _row(change: Change) -> _RowWords:
         leg=_leg(change),
         before=value_words(change, change.before),
         after=value_words(change, change.after),
-        effect=effect_words(change, PLAIN),
+        effect=_effect(change),
         usage=_usage(change),
         source="" if change.source is None else f"{change.source.file}:{change.source.line}",
         tone=_TONES[change.direction],
@@ -397,6 +400,11 @@ def _row(change: Change) -> _RowWords:
 
 def _leg(change: Change) -> str:
     return leg_words(change.owner, change.leg) if change.kind is ChangeKind.LIMIT else subject_words(change).split(" ")[0]
+
+
+def _effect(change: Change) -> str:
+    """The heading of the column says what moves."""
+    return effect_words(change, PLAIN).removeprefix("effective ")
 
 
 def _usage(change: Change) -> str:
@@ -424,7 +432,7 @@ def _embedded(changes: Sequence[Change]) -> str:
                 _leg(change),
                 _json_value(change, change.before),
                 _json_value(change, change.after),
-                effect_words(change, PLAIN),
+                _effect(change),
                 _usage(change),
             ),
             *((-1, 0) if change.source is None else (file_at[change.source.file], change.source.line)),
