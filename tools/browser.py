@@ -113,8 +113,8 @@ class Page:
 class _Pipe:
     """Messages of JSON, each ended by a zero byte, over two pipes."""
 
-    def __init__(self, process: subprocess.Popen[bytes], reading: int, writing: int) -> None:
-        self._process, self._reading, self._writing = process, reading, writing
+    def __init__(self, program: subprocess.Popen[bytes], reading: int, writing: int) -> None:
+        self._program, self._reading, self._writing = program, reading, writing
         self._numbers = itertools.count(1)
         self._rest = b""
 
@@ -141,7 +141,7 @@ class _Pipe:
                 raise BrowserError(f"no answer to {method} within {_PATIENCE_SECONDS:.0f} s")
             piece = os.read(self._reading, 1 << 20)
             if not piece:
-                raise BrowserError(f"the browser ended with {self._process.wait(10)}")
+                raise BrowserError(f"the browser ended with {self._program.wait(10)}")
             self._rest += piece
         line, _, self._rest = self._rest.partition(b"\0")
         answer: dict[str, Any] = json.loads(line)

@@ -153,8 +153,9 @@ def moved_legs(changes: Iterable[Change], unset_means: UnsetMeans) -> list[Moved
         if then == now:
             continue
         opens, closes = now == NO_LIMIT, then == NO_LIMIT
-        legs[change.account_key, change.row_key, change.leg] = MovedLeg(
-            *(change.account_key, change.row_key, change.leg, before, after, 0 if closes else then, 0 if opens else now, opens, closes)
+        account, row = change.account_key, change.row_key
+        legs[account, row, change.leg] = MovedLeg(
+            *(account, row, change.leg, before, after, 0 if closes else then, 0 if opens else now, opens, closes)
         )
     return sorted(legs.values(), key=lambda leg: (leg.tone != "bad", not leg.opens, -abs(leg.move), leg.account, leg.row, leg.leg))
 
@@ -219,11 +220,18 @@ def _groups(legs: Sequence[MovedLeg]) -> list[_Table]:
     return [_table(word, legs, key) for word, key in keys] if legs else []
 
 
+def _group(groups: dict[str, _Group], name: str) -> _Group:
+    """The group of this name, made where there is none: not once for each leg, of which there may be a hundred thousand."""
+    found = groups.get(name)
+    if found is None:
+        found = groups[name] = _Group(name)
+    return found
+
+
 def _table(word: str, legs: Sequence[MovedLeg], key: Callable[[MovedLeg], str]) -> _Table:
     groups: dict[str, _Group] = {}
     for leg in legs:
-        name = key(leg)
-        groups.setdefault(name, _Group(name)).add(leg)
+        _group(groups, key(leg)).add(leg)
     items = sorted(groups.values(), key=lambda group: group.weight)[:GROUPS]
     largest = max(max(group.before, group.after) for group in items)
     for group in items:
@@ -293,9 +301,11 @@ def _heat(legs: Sequence[MovedLeg]) -> _Heat:
     products: dict[str, _Group] = {}
     for leg in legs:
         account, product = str(leg.account), leg.row.product
-        for groups, key in ((accounts, account), (products, product)):
-            groups.setdefault(key, _Group(key)).add(leg)
-        cells.setdefault((account, product), _Group(product)).add(leg)
+        _group(accounts, account).add(leg)
+        _group(products, product).add(leg)
+        if (cell := cells.get((account, product))) is None:
+            cell = cells[account, product] = _Group(product)
+        cell.add(leg)
     shown = sorted(accounts.values(), key=lambda group: group.weight)[:HEAT_ROWS]
     columns = sorted(group.name for group in sorted(products.values(), key=lambda group: group.weight)[:HEAT_COLUMNS])
     largest = max((abs(group.after - group.before) for group in cells.values()), default=0)

@@ -207,8 +207,9 @@ def assert_markdown_within_limits(plan: Plan) -> None:
 
 def assert_annotations_within_limits(plan: Plan) -> None:
     """Ten, the first of what blocks."""
-    first, *_, last = shown("github", plan).splitlines()
-    assert len(commands(shown("github", plan))) == ANNOTATIONS_AT_MOST
+    text = shown("github", plan)
+    first, *_, last = text.splitlines()
+    assert len(commands(text)) == ANNOTATIONS_AT_MOST
     assert first.startswith("::error file=")
     assert "title=unknown-ef (blocks the plan)::" in first
     rest = len(plan.findings) + plan.summary.loosen - ANNOTATIONS_AT_MOST
