@@ -23,11 +23,9 @@ def inert(text: str) -> str:
 
 
 def inert_json(text: str) -> str:
-    """JSON as ``json.dumps`` writes it in ASCII, in other words: what is no printable character, and what would begin a command anywhere in a line, is
-    ``\\uXXXX``. A line of JSON begins with no colon.
+    """JSON as ``json.dumps`` writes it, ASCII without control characters, and what would begin a command anywhere in a line is ``\\uXXXX`` too. A line of
+    JSON begins with no colon.
     """
-    if "\x7f" in text:
-        text = text.replace("\x7f", "\\u007f")
     if "##" in text or "section_" in text:
         text = _ANYWHERE.sub(lambda found: f"{found[0][:-1]}\\u{ord(found[0][-1]):04x}", text)
     return text

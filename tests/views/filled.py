@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from amsctl.planning.plan import Plan
+from amsctl.views import gitlab, html, junit, ledger_json, markdown, plan_csv, sarif  # noqa: F401  so that no test that is not measured imports them first
 
 Make = Callable[[], str]
 _OURS: Final = frozenset({"unset_means", "kind", "direction", "owner", "leg", "phase", "method", "tool_version"})

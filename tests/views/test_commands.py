@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import textwrap
 from collections.abc import Callable, Iterator
@@ -216,6 +217,23 @@ def test_other_text_stays(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("plain", '"plain"'),
+        ("a\x7fb", '"a\\u007fb"'),
+        ("##[error]x", '"#\\u0023[error]x"'),
+        ("section_start:1", '"section\\u005fstart:1"'),
+        ("## x", '"## x"'),
+        ("é\\##[x]", '"\\u00e9\\\\#\\u0023[x]"'),
+    ],
+)
+def test_how_it_looks_in_json(text: str, shown: str) -> None:
+    """The same, in the way of JSON: it reads back as it was."""
+    assert json_line(text) == shown
+    assert json.loads(shown) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
         ("::error::x", "\\u{3A}:error::x"),
         ("see ::error::x", "see \\u{3A}:error::x"),
         ("##[error]x", "#\\u{23}[error]x"),
@@ -230,8 +248,6 @@ def test_how_it_looks(text: str, shown: str) -> None:
 
 def test_a_plan_says_the_same_in_its_file() -> None:
     """JSON that reads back as it was: only how a character is written differs, and the digest is over what it says."""
-    import json
-
     plan = filled_plan(WHOLE, lambda: "##[error]x section_start:1:y \x7f")
     text = "".join(text_of(plan))
     assert json.loads(text) == json.loads(json.dumps(encode(plan)))
