@@ -28,7 +28,7 @@ help:
 	@echo "make lint      make check without the tests"
 	@echo "make fix       format the code and mend what the linter can mend"
 	@echo "make docs      write docs/reference again from the commands and the schemas"
-	@echo "make bench     measure: calls per account, what safety costs, then load, plan and apply on four sizes of book"
+	@echo "make bench     measure: calls per account, what safety costs, the views of a long plan, then load, plan and apply on four sizes of book"
 	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on"
 	@echo "make chaos     real processes killed, paused and cut off, in the long form"
 	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
@@ -62,6 +62,7 @@ docs: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.safety
+	$(BIN)/python -m benchmarks.views
 	$(BIN)/python -m benchmarks.books
 
 campaign: $(READY)

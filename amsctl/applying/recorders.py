@@ -11,6 +11,7 @@ from typing import Final, TextIO
 from amsctl.applying.ports import Recorder
 from amsctl.applying.report import Report, StepReport, encode_report, encode_step_report
 from amsctl.errors import RecordingFailed
+from amsctl.inert import inert_json
 from amsctl.planning.plan import Plan, Step
 
 EVENTS_FORMAT: Final = "amsctl.events/v1"
@@ -73,7 +74,7 @@ class EventsFile:
 
     def _write(self, event: dict[str, object]) -> None:
         try:
-            self._file.write(json.dumps(event).replace("\x7f", "\\u007f") + "\n")
+            self._file.write(inert_json(json.dumps(event)) + "\n")
             self._file.flush()
         except OSError as problem:
             raise RecordingFailed("the events file cannot be written", where=self._path, found=problem.strerror) from None

@@ -28,6 +28,7 @@ from amsctl.config import (
 )
 from amsctl.diagnostics import Severity, Source
 from amsctl.errors import PlanFileError
+from amsctl.inert import inert_json
 from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
 from amsctl.planning.fingerprint import amount_json, sha256_of_members
 from amsctl.planning.plan import (
@@ -77,7 +78,7 @@ def text_of(plan: Plan) -> Iterator[str]:
 
 
 def _line(value: object) -> str:
-    return json.dumps(value, separators=(", ", ": "), allow_nan=False).replace("\x7f", "\\u007f")
+    return inert_json(json.dumps(value, separators=(", ", ": "), allow_nan=False))
 
 
 def check_text(plan: Plan, content: bytes, value: object) -> None:

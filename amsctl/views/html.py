@@ -11,11 +11,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from amsctl.model import NO_LIMIT, AccountKey, Amount, Direction, Leg, RowKey, UnsetMeans, lets_through
@@ -61,32 +62,28 @@ def plan_html(plan: Plan) -> str:
     others = [finding for finding in findings if not finding.blocks]
     style, script = _part("plan.css"), _part("plan.js")
     largest = max((max(leg.before_lots, leg.after_lots) for leg in legs), default=0)
-    return (
-        _environment()
-        .from_string(_part("plan.html.jinja"))
-        .render(
-            plan=plan,
-            style=_ours(style),
-            script=_ours(script),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-            verdict=verdict_words(plan, exposure),
-            exposure=exposure,
-            blocked=bool(plan.blocking),
-            sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
-            approvals=approval_words(plan),
-            selection=selection_words(plan.origin.selection),
-            cards=_cards(plan, exposure, legs),
-            blocking=plan.blocking,
-            movers=[_mover(leg, largest) for leg in legs[:MOVERS]],
-            more_movers=max(0, len(legs) - MOVERS),
-            groups=_groups(legs),
-            heat=_heat(legs),
-            rows=[_row(change) for change in ordered[:ROWS_WITHOUT_SCRIPT]],
-            others=others,
-            others_by_code=_by_code(others),
-            data=_ours(_embedded(ordered)),
-        )
+    return _template().render(
+        plan=plan,
+        style=_ours(style),
+        script=_ours(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        verdict=verdict_words(plan, exposure),
+        exposure=exposure,
+        blocked=bool(plan.blocking),
+        sides=" and ".join(owner.value for owner in plan.target.ownership) or "no side",
+        approvals=approval_words(plan),
+        selection=selection_words(plan.origin.selection),
+        cards=_cards(plan, exposure, legs),
+        blocking=plan.blocking,
+        movers=[_mover(leg, largest) for leg in legs[:MOVERS]],
+        more_movers=max(0, len(legs) - MOVERS),
+        groups=_groups(legs),
+        heat=_heat(legs),
+        rows=[_row(change) for change in ordered[:ROWS_WITHOUT_SCRIPT]],
+        others=others,
+        others_by_code=_by_code(others),
+        data=_ours(_embedded(ordered)),
     )
 
 
@@ -104,10 +101,11 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=False)
     environment.filters["number"] = "{:,}".format
-    return environment
+    return environment.from_string(_part("plan.html.jinja"))
 
 
 def _shown(value: object) -> object:
@@ -157,8 +155,9 @@ def moved_legs(changes: Iterable[Change], unset_means: UnsetMeans) -> list[Moved
         if then == now:
             continue
         opens, closes = now == NO_LIMIT, then == NO_LIMIT
-        legs[change.account_key, change.row_key, change.leg] = MovedLeg(
-            *(change.account_key, change.row_key, change.leg, before, after, 0 if closes else then, 0 if opens else now, opens, closes)
+        account, row = change.account_key, change.row_key
+        legs[account, row, change.leg] = MovedLeg(
+            *(account, row, change.leg, before, after, 0 if closes else then, 0 if opens else now, opens, closes)
         )
     return sorted(legs.values(), key=lambda leg: (leg.tone != "bad", not leg.opens, -abs(leg.move), leg.account, leg.row, leg.leg))
 
@@ -191,8 +190,11 @@ class _Group:
         return self.tone != "bad", -self.opens, -abs(self.after - self.before), self.name
 
     @property
-    def move(self) -> str:
-        return _signed(self.after - self.before)
+    def sums(self) -> tuple[str, str, str]:
+        """Before, after and move; nothing where no leg under this name has a number on both sides."""
+        if self.legs == self.opens + self.closes:
+            return "", "", ""
+        return f"{self.before:,}", f"{self.after:,}", _signed(self.after - self.before)
 
     @property
     def tone(self) -> str:
@@ -220,11 +222,18 @@ def _groups(legs: Sequence[MovedLeg]) -> list[_Table]:
     return [_table(word, legs, key) for word, key in keys] if legs else []
 
 
+def _group(groups: dict[str, _Group], name: str) -> _Group:
+    """The group of this name, made where there is none: not once for each leg, of which there may be a hundred thousand."""
+    found = groups.get(name)
+    if found is None:
+        found = groups[name] = _Group(name)
+    return found
+
+
 def _table(word: str, legs: Sequence[MovedLeg], key: Callable[[MovedLeg], str]) -> _Table:
     groups: dict[str, _Group] = {}
     for leg in legs:
-        name = key(leg)
-        groups.setdefault(name, _Group(name)).add(leg)
+        _group(groups, key(leg)).add(leg)
     items = sorted(groups.values(), key=lambda group: group.weight)[:GROUPS]
     largest = max(max(group.before, group.after) for group in items)
     for group in items:
@@ -294,9 +303,11 @@ def _heat(legs: Sequence[MovedLeg]) -> _Heat:
     products: dict[str, _Group] = {}
     for leg in legs:
         account, product = str(leg.account), leg.row.product
-        for groups, key in ((accounts, account), (products, product)):
-            groups.setdefault(key, _Group(key)).add(leg)
-        cells.setdefault((account, product), _Group(product)).add(leg)
+        _group(accounts, account).add(leg)
+        _group(products, product).add(leg)
+        if (cell := cells.get((account, product))) is None:
+            cell = cells[account, product] = _Group(product)
+        cell.add(leg)
     shown = sorted(accounts.values(), key=lambda group: group.weight)[:HEAT_ROWS]
     columns = sorted(group.name for group in sorted(products.values(), key=lambda group: group.weight)[:HEAT_COLUMNS])
     largest = max((abs(group.after - group.before) for group in cells.values()), default=0)
@@ -392,7 +403,7 @@ def _row(change: Change) -> _RowWords:
         leg=_leg(change),
         before=value_words(change, change.before),
         after=value_words(change, change.after),
-        effect=effect_words(change, PLAIN),
+        effect=_effect(change),
         usage=_usage(change),
         source="" if change.source is None else f"{change.source.file}:{change.source.line}",
         tone=_TONES[change.direction],
@@ -401,6 +412,11 @@ def _row(change: Change) -> _RowWords:
 
 def _leg(change: Change) -> str:
     return leg_words(change.owner, change.leg) if change.kind is ChangeKind.LIMIT else subject_words(change).split(" ")[0]
+
+
+def _effect(change: Change) -> str:
+    """The heading of the column says what moves."""
+    return effect_words(change, PLAIN).removeprefix("effective ")
 
 
 def _usage(change: Change) -> str:
@@ -428,7 +444,7 @@ def _embedded(changes: Sequence[Change]) -> str:
                 _leg(change),
                 _json_value(change, change.before),
                 _json_value(change, change.after),
-                effect_words(change, PLAIN),
+                _effect(change),
                 _usage(change),
             ),
             *((-1, 0) if change.source is None else (file_at[change.source.file], change.source.line)),

@@ -25,10 +25,8 @@ def plan_junit(plan: Plan) -> str:
 
 def _finding_case(finding: Finding) -> Element:
     case = Element("testcase", classname=f"amsctl.{visible(finding.code)}", name=visible(finding.where))
-    message = visible(finding.message)
-    if finding.source is not None:
-        case.set("file", visible(finding.source.file))
-        case.set("line", str(finding.source.line))
+    # The place stands in the text: no schema of this format knows an attribute for it.
+    message = visible(finding.message if finding.source is None else f"{finding.source}: {finding.message}")
     if finding.blocks or finding.severity is Severity.ERROR:
         _told(case, "failure", message, visible(finding.code))
     else:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, TypeAlias
 
+from amsctl.inert import inert_json
 from amsctl.views.escape import visible
 from amsctl.views.layout import left, right, widths
 from amsctl.views.style import PLAIN, Look
@@ -17,7 +18,19 @@ Cell: TypeAlias = str | int | bool | None
 
 UNKNOWN: Final = "unknown"
 """What a table and CSV say where JSON has null: unknown is not zero, and not empty either."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # wide letters too: some spreadsheets read them as the narrow ones
 _INDENT: Final = "  "
 
 
@@ -148,10 +161,10 @@ def _yaml_scalar(value: object) -> str:
 
 def _quoted(text: str) -> str:
     """Double quotes with JSON's escapes; beyond the basic plane ``\\U0001F600``, since YAML knows no surrogate pairs."""
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return inert_json('"' + "".join(map(_escaped, text)) + '"')
 
 
 def _escaped(char: str) -> str:
     if ord(char) > 0xFFFF:
         return f"\\U{ord(char):08X}"
-    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
+    return json.dumps(char)[1:-1]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import books, calls, measured, safety, startup
+from amsctl.views.formats import PLAN_FORMATS
+from benchmarks import books, calls, measured, safety, startup, views
+from tools.browser import program
 
 
 def test_a_failing_program_is_no_measurement() -> None:
@@ -70,3 +72,32 @@ def test_what_safety_costs_is_measured_beside_the_same_posts(tmp_path: Path) -> 
     assert set(cost["parts"]) == set(safety.PARTS)
     assert cost["posts"] >= cost["changed_accounts"] > 0
     assert cost["ledger_records"] == 2 * cost["posts"] + 4
+
+
+def test_views_are_measured_beside_json(tmp_path: Path) -> None:
+    """Every format is measured and keeps to its limit, the baseline is at 1; the page is opened where there is a browser."""
+    assert views.main(["--changes", "300", "--rounds", "1", "--results", str(tmp_path)]) == 0
+    document = json.loads((tmp_path / "views.json").read_text())
+    found = {one["name"]: one for one in document["views"]}
+    assert {name.partition(" (")[0] for name in found} == {views.BASE, *PLAN_FORMATS}
+    assert found[views.BASE]["ratio"] == 1
+    assert all(one["within"] and one["size_bytes"] > 0 and one["cpu_seconds"] > 0 for one in found.values())
+    if program() is not None:
+        assert 0 < document["page"]["first_paint"] <= document["page"]["loaded"] + 1
+        assert document["page"]["found"].endswith("of 300 changes")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "within"),
+    [
+        ("markdown (comment)", "x" * 65_537, False),
+        ("markdown (summary)", "é" * 524_288, True),
+        ("markdown (summary)", "é" * 524_289, False),
+        ("github", "::error::x\n" * 11, False),
+        ("sarif", json.dumps({"runs": [{"results": [0] * 25_001}]}), False),
+        ("csv", "x", True),
+    ],
+)
+def test_a_view_beyond_its_limit_is_seen(name: str, text: str, within: bool) -> None:
+    """What its reader would not take."""
+    assert views.limit_of(name, text)[1] is within

@@ -197,6 +197,22 @@ def test_index_lists_every_page() -> None:
     assert "(reference/README.md)" in index
 
 
+def test_pictures_are_small_and_shown() -> None:
+    """Each picture is one, takes little room, and stands in a document; `python -m tools.picture_plan` makes them."""
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    }
+    pictures = sorted((ROOT / "docs" / "images").iterdir())
+    assert pictures
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        assert picture.stat().st_size < 300_000
+        assert picture in shown, picture.name
+    assert ROOT / "docs" / "images" / "plan-light.png" in {path for path in shown if path.exists()}
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=page_id)
 def test_decisions_say_why(page: Path) -> None:
     """A decision tells its context, itself, its consequences and what was rejected, on about a page."""

@@ -272,3 +272,39 @@ def postponed_report(plan: Plan) -> Report:
 
 def interrupted_report(plan: Plan) -> Report:
     return replace(bad_report(plan), steps=good_report(plan).steps, interrupted=ExitCode.INTERRUPTED)
+
+
+def large_plan(changes: int) -> Plan:
+    """So many changes, a row each of 50 products and two execution firms; every second one lets more through, by 1 to 1,999 contracts.
+    Not sealed: that takes as long as the rest, and views do not ask."""
+    firms, pattern = ("3N1", "350"), leg("c0", "A", "3N1/X.FUT.CME", "ef.long", 1_000, 1_001, other=1_000_000)
+    made = []
+    for number in range(changes):
+        after = 1_000 + (number * 7 % 1_999 + 1 if number % 2 else -(number % 999) - 1)
+        made.append(
+            replace(
+                pattern,
+                id=f"c{number + 1}",
+                account=f"DV{number // 100:07}",
+                execution_firm=firms[number // 50 % 2],
+                product=f"P{number % 50:02}.FUT.CME",
+                after=after,
+                effective_before=1_000,
+                effective_after=after,
+                direction=Direction.LOOSEN if after > 1_000 else Direction.TIGHTEN,
+                usage=number % 700 if number % 3 else None,
+            )
+        )
+    empty = plan_of([])
+    loosen = sum(change.direction is Direction.LOOSEN for change in made)
+    accounts = changes // 100
+    counted = replace(
+        empty.summary,
+        accounts=accounts,
+        accounts_changed=accounts,
+        changes=changes,
+        loosen=loosen,
+        tighten=changes - loosen,
+        requests=accounts,
+    )
+    return replace(empty, summary=counted, changes=tuple(made))

@@ -47,6 +47,49 @@ NASTY = (
         "=1+1",
         "@SUM(1)",
     ),
+    *(
+        "https://evil.example/a(b)",
+        "ftp://evil.example",
+        "<https://evil.example>",
+        "mailto:a@evil.example",
+        "xmpp:a@evil.example/b",
+        "@evil-user",
+    ),
+    *(
+        "@evil/team",
+        "GH-12",
+        "evil/repo#12",
+        "evil@4be1c0ffee00",
+        "4be1c0ffee0000000000000000000000000000aa",
+        "!12",
+        "&12",
+        "%12",
+        "~bug",
+        "$12",
+    ),
+    *(
+        "[x][1]",
+        "[1]: http://evil.example",
+        "[^1]",
+        "<a href=//evil>",
+        "<svg/onload=alert(1)>",
+        "javascript:alert(1)",
+        "<!DOCTYPE",
+        "<?x",
+        "<![CDATA[",
+    ),
+    *(
+        ":smile:",
+        "$`x`$",
+        "\n```mermaid\ngraph",
+        "\n- [ ] x",
+        "\n\n| a |\n|---|",
+        "\n    x",
+        "\t",
+        "<details open>",
+        "\n> [!NOTE]",
+        "[[evil]]",
+    ),
     *("$(id)", "${{ secrets.X }}", "\x1b[2J", "\u202e", "\x00", "]]>", "\ud800", "'", '"'),
 )
 
@@ -251,7 +294,7 @@ def test_findings_stand_at_their_manifest() -> None:
     ]
     assert len({item["fingerprint"] for item in issues}) == 3
     case = Xml.fromstring(shown("junit", plan)).findall("testsuite/testcase")[1]
-    assert (case.get("file"), case.get("line")) == ("accounts/a b.yaml", "7")
+    assert case.findtext("failure") == "accounts/a b.yaml:7:3: m"
 
 
 def test_terraform_counts() -> None:

@@ -16,7 +16,7 @@ import pytest
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import UNLIMITED, UnsetMeans
 from amsctl.planning.plan import Finding, Plan
-from amsctl.views.html import FINDINGS_PER_CODE, HEAT_COLUMNS, HEAT_ROWS, MOVERS, ROWS_WITHOUT_SCRIPT, moved_legs, plan_html
+from amsctl.views.html import FINDINGS_PER_CODE, HEAT_COLUMNS, HEAT_ROWS, MOVERS, ROWS_WITHOUT_SCRIPT, _template, moved_legs, plan_html
 from tests.views.samples import leg, plan_of, quiet_plan, rich_plan, undeclared
 from tests.views.test_formats import MARK, NASTY, nasty, spoiled
 from tests.views.test_hostile import assert_clean
@@ -165,6 +165,7 @@ def test_long_plans_are_cut_and_say_so() -> None:
 
 def test_a_quiet_plan_and_blocking_findings() -> None:
     """No changes is said; what blocks stands above everything else that is listed, with its place."""
+    _template.cache_clear()
     assert "No changes." in plan_html(quiet_plan())
     blocked = Finding(
         code="unknown-ef", severity=Severity.ERROR, message="told so", where="F/A/3N1", blocks=True, source=Source("a.yaml", 7, 3)

@@ -23,6 +23,7 @@
 
   function cell(line, value, name) {
     const made = document.createElement("td");
+    made.setAttribute("role", "cell");
     made.textContent = value;
     if (name) made.className = name;
     line.appendChild(made);
@@ -32,6 +33,7 @@
     const part = document.createDocumentFragment();
     for (const row of shown.slice(first, last)) {
       const line = document.createElement("tr");
+      line.setAttribute("role", "row");
       line.className = TONES[row[0]];
       cell(line, DIRECTIONS[row[0]]);
       cell(line, text("accounts", row[2]));
