@@ -85,6 +85,15 @@ class UnlimitedAs(StrEnum):
     WORD = "Unlimited"
 
 
+class UnlimitedShownAs(StrEnum):
+    """How the AMS shows a leg without a limit; CME does not publish it. Any other shape of a side is refused."""
+
+    NULL = "null"
+    WORD = "Unlimited"
+    LEG_ABSENT = "leg-absent"
+    SIDE_ABSENT = "side-absent"
+
+
 class OffsetCounts(StrEnum):
     """What the ``offset`` of a paged request counts; CME does not publish it."""
 
@@ -97,6 +106,7 @@ class Assumptions:
     """What CME has not published, one setting each (docs/assumptions.md)."""
 
     unlimited_as: UnlimitedAs = UnlimitedAs.NULL
+    unlimited_shown_as: UnlimitedShownAs = UnlimitedShownAs.NULL
     first_offset: int = 1
     offset_counts: OffsetCounts = OffsetCounts.PAGES
 
@@ -121,10 +131,12 @@ class LedgerSettings:
     """Where the ledger is kept, and for how long one writer has a clearing firm to itself without saying that it is still there.
 
     ``url`` is the text as written, with ``${NAME}`` and relative to the project's root: ``manifests.project.resolve_ledger`` makes an address of it.
+    ``ephemeral``: a pipeline may keep the ledger below its checkout, where it is lost with the job.
     """
 
     url: str = field(default="sqlite:///.amsctl/ledger.db", repr=False)  # may carry a password
     lease_seconds: float = 120.0
+    ephemeral: bool = False
     source: Source | None = None
 
 
@@ -297,9 +309,9 @@ class Maximum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketNeeded:
-    """The commit names a ticket, of one of these projects (``RISK`` of ``RISK-12``) or of any where ``keys`` is empty."""
+    """The commit names a ticket of one of these projects (``RISK`` of ``RISK-12``). Without keys ``UTF-8`` would be a ticket."""
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...]
     applies: Applies = Applies.LOOSEN
 
 
@@ -333,6 +345,14 @@ class ApprovalSource(StrEnum):
     GITLAB = "gitlab"
 
 
+class MakersFrom(StrEnum):
+    """What proves who made a commit: a signature by a listed key, the forge's record, or nothing but the addresses in it (weak)."""
+
+    SIGNED = "signed"
+    FORGE = "forge"
+    ADDRESSES = "addresses"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRule:
     """How many people must approve a plan that this is met by. With neither ``factor``, ``lots`` nor ``overridden`` it is met by every plan that lets
@@ -352,7 +372,8 @@ class ApprovalRule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approvals:
     """Four eyes. ``signers`` is a file of OpenSSH's allowed signers, relative to the project file; ``approvers`` the accounts at GitHub or GitLab whose
-    reviews count, everybody's who may review where it is empty. ``environments`` of ``()`` means every environment.
+    reviews count, which must be written where reviews do. ``environments`` of ``()`` means every environment. ``makers_from`` of ``None`` is the
+    default of the source (``makers``).
     """
 
     source: ApprovalSource = ApprovalSource.SIGNATURES
@@ -362,6 +383,14 @@ class Approvals:
     verdict: bool = False
     environments: tuple[str, ...] = ()
     rules: tuple[ApprovalRule, ...] = (ApprovalRule(approvals=1),)
+    makers_from: MakersFrom | None = None
+
+    @property
+    def makers(self) -> MakersFrom:
+        """What proves who made a commit: what is written, else the forge's record where reviews count and signatures where signatures do."""
+        if self.makers_from is not None:
+            return self.makers_from
+        return MakersFrom.SIGNED if self.source is ApprovalSource.SIGNATURES else MakersFrom.FORGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,10 +417,13 @@ class Safeguards:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One AMS that can be planned against. ``${NAME}`` is already replaced."""
+    """One AMS that can be planned against. ``${NAME}`` is already replaced. ``ams`` names the AMS itself: locks, freezes and open calls go by clearing
+    firm and this name, whatever the address.
+    """
 
     name: str
     url: str
+    ams: str = ""
     auth: Auth = field(default_factory=Auth)
     protected: bool = False
     tls: Tls = field(default_factory=Tls)
@@ -401,11 +433,18 @@ class Environment:
     source: Source | None = None
     warnings: tuple[Diagnostic, ...] = ()
 
+    @property
+    def ams_name(self) -> str:
+        """The name of the AMS: ``ams``, or the environment's own name where none is written."""
+        return self.ams or self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """The project file, whole. ``root`` is the folder it stands in (absolute); ``environments`` are still unresolved texts: choosing one of them
-    with ``manifests.project.resolve_environment`` reads ``${NAME}`` from the process environment.
+    with ``manifests.project.resolve_environment`` reads ``${NAME}`` from the process environment. ``base_branch`` is the branch of record.
+    ``plan_valid_hours``: how long a plan may be applied. ``guards_days``: guards measure a raise also against the value of so many days ago; 0
+    switches that off.
     """
 
     root: str
@@ -423,6 +462,9 @@ class Project:
     guards: Guards = field(default_factory=lambda: USUAL_GUARDS)
     policies: tuple[Policy, ...] = ()
     approvals: Approvals | None = None
+    base_branch: str = "main"
+    plan_valid_hours: int = 24
+    guards_days: int = 30
 
     @property
     def safeguards(self) -> Safeguards:

@@ -22,6 +22,7 @@ from amsctl.config import (
     Secret,
     Tls,
     UnlimitedAs,
+    UnlimitedShownAs,
     Window,
 )
 from amsctl.diagnostics import Diagnostic, Severity, Source
@@ -51,9 +52,16 @@ from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
 from amsctl.manifests.safeguards import approvals_of, policies_of
 from amsctl.model import Owner, Undeclared, UnsetMeans
 
+BRANCH: Final = "^(?!.*([.][.]|//|[.]lock(/|$)|/[.]))[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)*$"
+"""The name of a branch: no revision syntax, nothing that git would read as an option or a path."""
+_MOST_HOURS: Final = 168
+_MOST_DAYS: Final = 3_660
+_LEDGER_KEYS: Final = ("url", "leaseSeconds", "ephemeral")
+_EPHEMERAL: Final = "accepted"
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
 _is_name: Final = matcher(NAME).match
 _is_environment: Final = matcher(ENVIRONMENT).match
+_is_branch: Final = matcher(BRANCH).match
 _is_address: Final = re.compile("https?://|\\$\\{").match
 _is_path: Final = re.compile("/|\\$\\{").match
 _is_ledger: Final = re.compile("sqlite:///|postgresql://|\\$\\{").match
@@ -141,7 +149,7 @@ def _check_default(project: Project, document: Node, findings: Findings) -> None
 def _check_lease(project: Project, document: Node, findings: Findings) -> None:
     """A lock that runs out while a POST is under way would let a second writer in beside it."""
     assert isinstance(document, Map)
-    ledger = optional_mapping(map_at(document, "spec"), "ledger", ("url", "leaseSeconds"))
+    ledger = optional_mapping(map_at(document, "spec"), "ledger", _LEDGER_KEYS)
     least = _least_lease(project.requests)
     if "leaseSeconds" not in ledger.entries or project.ledger.lease_seconds >= least:
         return
@@ -168,7 +176,8 @@ def _project(document: Node, findings: Findings, root: str) -> Project:
         top.entries["spec"][1],
         (
             *("manifests", "ownership", "unsetMeans", "undeclared", "defaultEnvironment"),
-            *("environments", "requests", "ledger", "windows", "guards", "policies", "approvals"),
+            *("environments", "requests", "ledger", "windows", "guards", "guardsAgainst", "policies", "approvals"),
+            *("baseBranch", "planValid"),
         ),
     )
     manifests = sequence_at(spec, "manifests", 1000) or (((".", True, 0)),)
@@ -194,7 +203,18 @@ def _project(document: Node, findings: Findings, root: str) -> Project:
         guards=guards_of(spec),
         policies=policies_of(spec, environments, findings),
         approvals=approvals_of(spec, environments, findings),
+        base_branch=_branch(spec),
+        plan_valid_hours=whole_number(spec, "planValid", 1, _MOST_HOURS, 24),
+        guards_days=whole_number(optional_mapping(spec, "guardsAgainst", ("days",)), "days", 0, _MOST_DAYS, 30),
     )
+
+
+def _branch(spec: Map) -> str:
+    """The branch of record, by its name alone: what git takes for a name and never for anything else."""
+    name = free_text(spec, "baseBranch") or "main"
+    if not _is_branch(name):
+        refuse()
+    return name
 
 
 def _environments(spec: Map) -> Mapping[str, object]:
@@ -248,15 +268,16 @@ def _rate(node: Map, usual: float | None) -> float | None:
 
 def _ledger(spec: Map, file: str, requests: Requests) -> LedgerSettings:
     usual = LedgerSettings()
-    node = optional_mapping(spec, "ledger", ("url", "leaseSeconds"))
+    node = optional_mapping(spec, "ledger", _LEDGER_KEYS)
+    ephemeral = word_at(node, "ephemeral", (_EPHEMERAL,)) is not None
     long_enough = max(usual.lease_seconds, _least_lease(requests))
     lease = number_at(node, "leaseSeconds", 86400, long_enough)
     if "url" not in node.entries:
-        return LedgerSettings(lease_seconds=lease)
+        return LedgerSettings(lease_seconds=lease, ephemeral=ephemeral)
     text, _, pos = scalar_at(node, "url")
     if not _is_ledger(text):
         refuse()
-    return LedgerSettings(url=text, lease_seconds=lease, source=source(file, pos))
+    return LedgerSettings(url=text, lease_seconds=lease, ephemeral=ephemeral, source=source(file, pos))
 
 
 def _windows(spec: Map, environments: Mapping[str, object], findings: Findings) -> tuple[Window, ...]:
@@ -414,13 +435,14 @@ def _as_written(scalar: Scalar) -> str:
 
 def _environment(name: str, node: Node, expand: Expand, *, root: str, place: Source | None) -> Environment:
     """The environment that a mapping describes; texts go through ``expand``."""
-    keys = ("url", "auth", "protected", "tls", "proxy", "assumptions", "calendar")
+    keys = ("url", "ams", "auth", "protected", "tls", "proxy", "assumptions", "calendar")
     mapping = mapping_of(node, keys, ("url",))
     url = canonical(_address(mapping, "url", expand))
     proxy = _address(mapping, "proxy", expand) if "proxy" in mapping.entries else None
     return Environment(
         name=name,
         url=url,
+        ams=_ams_name(mapping),
         auth=_auth(mapping, expand),
         protected=switch_at(mapping, "protected"),
         tls=_tls(mapping, expand, root),
@@ -429,6 +451,14 @@ def _environment(name: str, node: Node, expand: Expand, *, root: str, place: Sou
         calendar=Calendar(word_at(mapping, "calendar", tuple(Calendar)) or (Calendar.CME if is_cme(url) else Calendar.NONE)),
         source=place,
     )
+
+
+def _ams_name(environment: Map) -> str:
+    """What the AMS is called; empty where it goes by the environment's name."""
+    name = free_text(environment, "ams") or ""
+    if name and not _is_environment(name):
+        refuse()
+    return name
 
 
 def _auth(environment: Map, expand: Expand) -> Auth:
@@ -466,10 +496,11 @@ def _tls(environment: Map, expand: Expand, root: str) -> Tls:
 
 
 def _assumptions(environment: Map) -> Assumptions:
-    node = optional_mapping(environment, "assumptions", ("unlimitedAs", "firstOffset", "offsetCounts"))
+    node = optional_mapping(environment, "assumptions", ("unlimitedAs", "unlimitedShownAs", "firstOffset", "offsetCounts"))
     usual = Assumptions()
     return Assumptions(
         unlimited_as=UnlimitedAs(word_at(node, "unlimitedAs", tuple(UnlimitedAs)) or usual.unlimited_as),
+        unlimited_shown_as=UnlimitedShownAs(word_at(node, "unlimitedShownAs", tuple(UnlimitedShownAs)) or usual.unlimited_shown_as),
         first_offset=whole_number(node, "firstOffset", 0, 1, usual.first_offset),
         offset_counts=OffsetCounts(word_at(node, "offsetCounts", tuple(OffsetCounts)) or usual.offset_counts),
     )

@@ -10,6 +10,7 @@ from amsctl.config import (
     ApprovalRule,
     Approvals,
     ApprovalSource,
+    MakersFrom,
     Maximum,
     NoLoosening,
     Policy,
@@ -105,7 +106,7 @@ def _maximum(node: Node) -> Rule:
 
 
 def _ticket(node: Node) -> Rule:
-    rule = mapping_of(node, ("keys", "applies"))
+    rule = mapping_of(node, ("keys", "applies"), ("keys",))
     return TicketNeeded(
         keys=_matching(rule, "keys", TICKET_KEY), applies=Applies(word_at(rule, "applies", tuple(Applies)) or Applies.LOOSEN)
     )
@@ -148,19 +149,27 @@ def _check_environments(item: Map, environments: Mapping[str, object], findings:
 
 
 def approvals_of(spec: Map, environments: Mapping[str, object], findings: Findings) -> Approvals | None:
-    """Who must approve; ``None`` where nobody must. ``github`` or ``gitlab`` alone: one approval for anything that lets more through."""
+    """Who must approve; ``None`` where no approvals are asked for. ``signatures`` alone: one approval for anything that lets more through. Reviews need
+    the list of those whose reviews count.
+    """
     if "approvals" not in spec.entries:
         return None
     node = spec.entries["approvals"][1]
     if isinstance(node, tuple):
-        return Approvals(source=ApprovalSource(word_at(spec, "approvals", tuple(ApprovalSource)) or ""))
-    written = mapping_of(node, ("from", "signers", "approvers", "validHours", "verdict", "environments", "rules"))
+        word_at(spec, "approvals", (ApprovalSource.SIGNATURES,))
+        return Approvals()
+    written = mapping_of(node, ("from", "signers", "approvers", "validHours", "verdict", "environments", "rules", "makers"))
     source = ApprovalSource(word_at(written, "from", tuple(ApprovalSource)) or ApprovalSource.SIGNATURES)
     signed = source is ApprovalSource.SIGNATURES
     if ("approvers" if signed else "signers") in written.entries or (not signed and {"validHours", "verdict"} & written.entries.keys()):
         refuse()
+    if not signed and "approvers" not in written.entries:
+        refuse()
     _check_environments(written, environments, findings)
     usual = Approvals()
+    makers = word_at(written, "makers", tuple(MakersFrom))
+    if signed and makers == MakersFrom.FORGE:
+        refuse()
     return Approvals(
         source=source,
         signers=_path(written, usual.signers),
@@ -169,6 +178,7 @@ def approvals_of(spec: Map, environments: Mapping[str, object], findings: Findin
         verdict=switch_at(written, "verdict"),
         environments=_texts(written, "environments"),
         rules=_approval_rules(written) or usual.rules,
+        makers_from=None if makers is None else MakersFrom(makers),
     )
 
 

@@ -138,7 +138,7 @@ def test_a_project_that_asks_for_nothing_signed(run: Run, limits: Repository) ->
     """An approval that nobody asks for, or that is a review, is not signed."""
     file = planned(run, limits)
     text = (limits.root / "amsctl.yaml").read_text()
-    limits.write("amsctl.yaml", text.replace(RULES, "  approvals: github\n"))
+    limits.write("amsctl.yaml", text.replace(RULES, "  approvals: {from: github, approvers: [sam-gh]}\n"))
     reviews_count = approve(run, limits, file)
     assert (reviews_count.code, "where approvals come from has changed" in reviews_count.err) == (8, True)
     git(limits.root, "commit", "--quiet", "-am", "reviews")

@@ -226,7 +226,8 @@ CASES: dict[str, Make] = {
         Case([r.sign("sam", made_at="2027-01-14T23:00:00Z", expires_at="2027-02-01T00:00:00Z")], "it has expired"),
     ),
     "the change takes reviews instead": lambda r: in_order(
-        here(r, RULES, "  approvals: github\n"), Case([r.sign("sam")], "where approvals come from has changed since the plan was made")
+        here(r, RULES, "  approvals: {from: github, approvers: [sam-gh]}\n"),
+        Case([r.sign("sam")], "where approvals come from has changed since the plan was made"),
     ),
     "a verdict is asked for and was not bound": lambda r: in_order(
         here(r, "    validHours: 8\n", "    verdict: true\n"), Case([r.sign("sam")], "it binds no verdict of your policies")

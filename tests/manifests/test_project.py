@@ -16,6 +16,7 @@ from amsctl.config import (
     AuthType,
     Calendar,
     LedgerSettings,
+    MakersFrom,
     Maximum,
     NoLoosening,
     OffsetCounts,
@@ -25,6 +26,7 @@ from amsctl.config import (
     Secret,
     TicketNeeded,
     UnlimitedAs,
+    UnlimitedShownAs,
     Weekday,
 )
 from amsctl.diagnostics import Source
@@ -372,7 +374,7 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
     [
         (" {policies: []}", ("length", 3, 18)),
         (" {policies: [{name: a}]}", ("policy", 3, 19)),
-        (" {policies: [{name: a, ticket: {}, maximum: {contracts: 1}}]}", ("policy", 3, 19)),
+        (" {policies: [{name: a, ticket: {keys: [RISK]}, maximum: {contracts: 1}}]}", ("policy", 3, 19)),
         (" {policies: [{name: a, maximum: {}}]}", ("missing-key", 3, 29)),
         (" {policies: [{name: a, maximum: {contracts: unlimited}}]}", ("type", 3, 50)),
         (" {policies: [{name: a, maximum: {contracts: 1, products: ['Z[C].FUT']}}]}", ("product-pattern", 3, 64)),
@@ -383,9 +385,22 @@ def test_without_credentials_http_is_allowed_anywhere(tmp_path: Path) -> None:
         (" {policies: [{name: a, noLoosening: {days: [Fri]}}]}", ("missing-key", 3, 29)),
         (" {policies: [{name: a, noLoosening: {days: [Friday], timeZone: UTC}}]}", ("choice", 3, 50)),
         (" {policies: [{name: a, noLoosening: {days: [Fri], timeZone: Mars/Olympus}}]}", ("time-zone", 3, 66)),
-        (" {policies: [{name: a, ticket: {}}, {name: a, ticket: {}}]}", ("repeated", 3, 49)),
-        (" {policies: [{name: a, ticket: {}, environments: [x]}]}", ("environment", 3, 56)),
+        (" {policies: [{name: a, ticket: {keys: [RISK]}}, {name: a, ticket: {keys: [RISK]}}]}", ("repeated", 3, 61)),
+        (" {policies: [{name: a, ticket: {keys: [RISK]}, environments: [x]}]}", ("environment", 3, 68)),
         (" {approvals: email}", ("choice", 3, 19)),
+        (" {approvals: github}", ("choice", 3, 19)),
+        (" {approvals: {from: github}}", ("approvals", 3, 19)),
+        (" {approvals: {makers: forge}}", ("approvals", 3, 19)),
+        (" {approvals: {makers: guessed}}", ("choice", 3, 28)),
+        (" {policies: [{name: a, ticket: {}}]}", ("missing-key", 3, 29)),
+        (" {baseBranch: main~1}", ("branch", 3, 20)),
+        (" {baseBranch: --upload-pack=x}", ("branch", 3, 20)),
+        (" {baseBranch: a..b}", ("branch", 3, 20)),
+        (" {planValid: 169}", ("bounds", 3, 19)),
+        (" {guardsAgainst: {days: -1}}", ("bounds", 3, 30)),
+        (" {ledger: {ephemeral: true}}", ("choice", 3, 28)),
+        (' {environments: {e: {url: "https://h", ams: "a b"}}}', ("name", 3, 50)),
+        (' {environments: {e: {url: "https://h", assumptions: {unlimitedShownAs: none}}}}', ("choice", 3, 77)),
         (" {approvals: {from: github, signers: a}}", ("approvals", 3, 19)),
         (" {approvals: {approvers: [sam]}}", ("approvals", 3, 19)),
         (" {approvals: {from: gitlab, approvers: ['@sam']}}", ("login", 3, 46)),
@@ -473,7 +488,7 @@ SAFEGUARDS = """
       maximum: {contracts: 500, products: ["ZC.*.CBT"], types: [OOF, FUT], labels: {desk: softs, "1": 010}, owner: ef}
       environments: [b]
     - {name: why, ticket: {keys: [RISK], applies: all}}
-    - {name: any, ticket: {}}
+    - {name: any, ticket: {keys: [RISK]}}
     - {name: fridays, noLoosening: {days: [Sat, Fri], timeZone: America/Chicago}}
   approvals:
     from: signatures
@@ -492,7 +507,7 @@ def test_policies_and_approvals_arrive(tmp_path: Path) -> None:
     assert project.policies == (
         Policy(name="corn", rule=corn, environments=("b",)),
         Policy(name="why", rule=TicketNeeded(keys=("RISK",), applies=Applies.ALL)),
-        Policy(name="any", rule=TicketNeeded()),
+        Policy(name="any", rule=TicketNeeded(keys=("RISK",))),
         Policy(name="fridays", rule=fridays),
     )
     assert project.approvals == Approvals(
@@ -515,11 +530,14 @@ def test_policies_and_approvals_arrive(tmp_path: Path) -> None:
     assert not loaded(tmp_path, " {policies: [{name: a, maximum: {contracts: 1}}]}").safeguards.ask_for_labels
 
 
+GITLAB_BY_ADDRESSES = Approvals(source=ApprovalSource.GITLAB, approvers=("kim",), makers_from=MakersFrom.ADDRESSES)
+
+
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("github", Approvals(source=ApprovalSource.GITHUB)),
-        ("gitlab", Approvals(source=ApprovalSource.GITLAB)),
+        ("{from: gitlab, approvers: [kim], makers: addresses}", GITLAB_BY_ADDRESSES),
+        ("{makers: signed}", Approvals(makers_from=MakersFrom.SIGNED)),
         ("signatures", Approvals()),
         ("{}", Approvals()),
         ("{from: github, approvers: [Sam, kim@x]}", Approvals(source=ApprovalSource.GITHUB, approvers=("Sam", "kim@x"))),
@@ -529,6 +547,33 @@ def test_approvals_have_a_short_form(written: str, expected: Approvals, tmp_path
     """One word says where approvals come from; one for whatever lets more through is then needed."""
     assert loaded(tmp_path, f" {{approvals: {written}}}").approvals == expected
     assert expected.rules == (ApprovalRule(approvals=1),)
+
+
+def test_what_proves_who_made_a_commit() -> None:
+    """The forge's record where reviews count, signatures where they do, and addresses only where that is written."""
+    assert Approvals().makers is MakersFrom.SIGNED
+    assert Approvals(source=ApprovalSource.GITHUB, approvers=("kim",)).makers is MakersFrom.FORGE
+    assert GITLAB_BY_ADDRESSES.makers is MakersFrom.ADDRESSES
+
+
+def test_the_settings_around_a_plan_arrive(tmp_path: Path) -> None:
+    """Branch of record, life of a plan, days that guards look back, place of the ledger, name of the AMS and its way to show no limit."""
+    spec = (
+        " {baseBranch: release/2, planValid: 48, guardsAgainst: {days: 7}, ledger: {ephemeral: accepted},"
+        ' environments: {e: {url: "https://h", ams: "011", assumptions: {unlimitedShownAs: side-absent}}}}'
+    )
+    project = loaded(tmp_path, spec)
+    assert (project.base_branch, project.plan_valid_hours, project.guards_days, project.ledger.ephemeral) == ("release/2", 48, 7, True)
+    environment = resolve_environment(project, "e", {})
+    assert (environment.ams_name, environment.assumptions.unlimited_shown_as) == ("011", UnlimitedShownAs.SIDE_ABSENT)
+
+
+def test_the_settings_around_a_plan_have_defaults(tmp_path: Path) -> None:
+    """main, a day, thirty days, no throw-away ledger, the environment's own name, and null."""
+    project = loaded(tmp_path, ' {environments: {e: {url: "https://h"}}}')
+    assert (project.base_branch, project.plan_valid_hours, project.guards_days, project.ledger.ephemeral) == ("main", 24, 30, False)
+    environment = resolve_environment(project, "e", {})
+    assert (environment.ams_name, environment.assumptions.unlimited_shown_as) == ("e", UnlimitedShownAs.NULL)
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe", b"a: &a\nb: *a", b"- x", b"a: &a x\n" + b"b: *a\n" * 200])

@@ -167,13 +167,13 @@ def test_what_a_maximum_says() -> None:
 @pytest.mark.parametrize(
     ("git", "rule", "says"),
     [
-        (GIT, TicketNeeded(), None),
+        (GIT, TicketNeeded(keys=("RISK",)), None),
         (GIT, TicketNeeded(keys=("OPS", "RISK")), None),
         (GIT, TicketNeeded(keys=("OPS",)), "the message of the commit must name a ticket (OPS-…)"),
-        (replace(GIT, message="more room"), TicketNeeded(), "the message of the commit must name a ticket (as RISK-123)"),
+        (replace(GIT, message="more room"), TicketNeeded(keys=("RISK",)), "the message of the commit must name a ticket (RISK-…)"),
         (replace(GIT, message="XRISK-7"), TicketNeeded(keys=("RISK",)), "must name a ticket (RISK-…)"),
-        (replace(GIT, dirty=True), TicketNeeded(), "these manifests are not those of the commit: commit them"),
-        (None, TicketNeeded(), "there is no commit"),
+        (replace(GIT, dirty=True), TicketNeeded(keys=("RISK",)), "these manifests are not those of the commit: commit them"),
+        (None, TicketNeeded(keys=("RISK",)), "there is no commit"),
     ],
 )
 def test_a_ticket(git: Git | None, rule: Rule, says: str | None) -> None:
@@ -185,9 +185,9 @@ def test_a_ticket(git: Git | None, rule: Rule, says: str | None) -> None:
 
 def test_what_tightens_needs_no_ticket_unless_all_do() -> None:
     untold = replace(GIT, message="less room")
-    assert broken(plan_of({CJ: (99, None, None, None)}, TicketNeeded(), git=untold)) == 0
-    assert broken(plan_of({CJ: (99, None, None, None)}, TicketNeeded(applies=Applies.ALL), git=untold)) == 1
-    assert broken(plan_of({}, TicketNeeded(applies=Applies.ALL), git=untold)) == 0
+    assert broken(plan_of({CJ: (99, None, None, None)}, TicketNeeded(keys=("RISK",)), git=untold)) == 0
+    assert broken(plan_of({CJ: (99, None, None, None)}, TicketNeeded(keys=("RISK",), applies=Applies.ALL), git=untold)) == 1
+    assert broken(plan_of({}, TicketNeeded(keys=("RISK",), applies=Applies.ALL), git=untold)) == 0
 
 
 # --- days ---
@@ -236,7 +236,7 @@ def test_nothing_loosens_on_fridays() -> None:
 def test_a_run_that_is_still_going_when_the_day_begins_stops_letting_more_through() -> None:
     """The day is a window for each call as well."""
     days = NoLoosening(days=(Weekday.FRIDAY, Weekday.SUNDAY), time_zone="UTC")
-    policies = (Policy(name="rest", rule=days, environments=("x",)), Policy(name="why", rule=TicketNeeded()))
+    policies = (Policy(name="rest", rule=days, environments=("x",)), Policy(name="why", rule=TicketNeeded(keys=("RISK",))))
     (window,) = quiet_windows(Safeguards(policies=policies))
     assert (window.name, window.effect, window.applies, window.environments) == ("policy rest", Effect.DENY, Applies.LOOSEN, ("x",))
     assert window.times == Weekly(spans=((5760, 7200), (8640, 10080)))
@@ -248,7 +248,9 @@ def test_a_run_that_is_still_going_when_the_day_begins_stops_letting_more_throug
 def test_a_policy_that_came_after_the_plan_holds() -> None:
     """A plan that was made under laxer policies does not pass by them, and there is no override."""
     plan = plan_of({CJ: (301, None, None, None)})
-    strict = Safeguards(guards={}, policies=(Policy(name="cap", rule=Maximum(contracts=300)), Policy(name="why", rule=TicketNeeded())))
+    strict = Safeguards(
+        guards={}, policies=(Policy(name="cap", rule=Maximum(contracts=300)), Policy(name="why", rule=TicketNeeded(keys=("RISK",))))
+    )
     with pytest.raises(Refused, match="a policy that the plan was not made under is broken: policy cap"):
         check_policies(plan, strict, At(0.0))
     check_policies(plan, Safeguards(guards={}, policies=(Policy(name="cap", rule=Maximum(contracts=301)),)), At(0.0))
@@ -276,7 +278,11 @@ def test_a_plan_that_hides_what_policies_say_contradicts_itself(rule: Rule) -> N
 
 @pytest.mark.parametrize(
     ("rule", "kind", "more"),
-    [(Maximum(contracts=1), "minimum", {}), (TicketNeeded(), "ticket", {"x": 1}), (FRIDAYS, "no-loosening", {"days": ["Fry"]})],
+    [
+        (Maximum(contracts=1), "minimum", {}),
+        (TicketNeeded(keys=("RISK",)), "ticket", {"x": 1}),
+        (FRIDAYS, "no-loosening", {"days": ["Fry"]}),
+    ],
 )
 def test_a_rule_that_is_none_is_refused(rule: Rule, kind: str, more: dict[str, object]) -> None:
     """Unknown rules and members are errors: nobody could measure them again."""
@@ -362,6 +368,6 @@ def test_the_need_in_words(rules: tuple[ApprovalRule, ...] | None, words: str) -
 
 def test_settings_of_a_project_are_one_value() -> None:
     """What a plan is held against goes through all rooms together."""
-    policies = (Policy(name="a", rule=TicketNeeded()),)
+    policies = (Policy(name="a", rule=TicketNeeded(keys=("RISK",))),)
     project = Project(root="/", source=HERE, guards={}, policies=policies, approvals=Approvals())
     assert project.safeguards == Safeguards(guards={}, policies=policies, approvals=Approvals())
