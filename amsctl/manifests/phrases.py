@@ -295,7 +295,7 @@ _PATTERNS: Final[dict[str, tuple[str, str, str | None]]] = {
     "tokenUrl": _URL,
     "proxy": _URL,
     "logonPath": ("logon-path", "a path that begins with /", None),
-    "branch": ("branch", "the name of a branch, without revision syntax", "as in main or release/2"),
+    "baseBranch": ("branch", "the name of a branch, without revision syntax", "as in main or release/2"),
     "timeZone": ("time-zone", "the name of a time zone, as in America/Chicago", None),
     "from": _CLOCK,
     "to": _CLOCK,
