@@ -1,0 +1,151 @@
+"""What the job of a pipeline says of itself: its system, its event, the branch that it is for, who started it, who ran it again. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from amsctl.provenance.facts import Unknown
+
+_OTHERS: Final = {
+    "JENKINS_URL": "jenkins",
+    "TF_BUILD": "azure",
+    "BUILDKITE": "buildkite",
+    "CIRCLECI": "circleci",
+    "TRAVIS": "travis",
+    "TEAMCITY_VERSION": "teamcity",
+    "BITBUCKET_BUILD_NUMBER": "bitbucket",
+    "CODEBUILD_BUILD_ID": "codebuild",
+    "DRONE": "drone",
+    "WOODPECKER": "woodpecker",
+    "APPVEYOR": "appveyor",
+    "GITEA_ACTIONS": "gitea",
+    "FORGEJO_ACTIONS": "forgejo",
+    "SEMAPHORE": "semaphore",
+    "CIRRUS_CI": "cirrus",
+    "HUDSON_URL": "hudson",
+    "GO_PIPELINE_NAME": "gocd",
+    "BUILD_BUILDID": "azure",
+    "CONCOURSE": "concourse",
+    "HARNESS_BUILD_ID": "harness",
+    "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "azure",
+}
+"""A variable that a system sets in each of its jobs, and the system."""
+_NO: Final = frozenset({"", "0", "false", "no", "off", "n", "f"})
+_MOST_EVENT: Final = 32 * 1024 * 1024
+_REQUESTS: Final = frozenset({"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The job of a pipeline. Empty texts where it tells nothing.
+
+    ``started_by`` is who first started it, and stays that when it is run again, by ``rerun_by``. ``event`` is in the system's own words. ``branch`` is the
+    branch that the event is for, without ``refs/heads/``: that of the request's base, of a merge queue, or that was pushed to. ``request`` tells whether
+    the event is a request, or its place in a queue, so that the forge itself names the branch.
+    """
+
+    system: str
+    started_by: str = ""
+    rerun_by: str = ""
+    run_url: str = ""
+    event: str = ""
+    branch: str | Unknown = ""
+    request: bool = False
+
+
+def is_pipeline(environ: Mapping[str, str]) -> bool:
+    """Whether this runs in a pipeline: no person is there who could be asked, or be taken for who started it."""
+    return pipeline_of(environ) is not None
+
+
+def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
+    """The job that this process belongs to; ``None`` outside of a pipeline."""
+    if _says_yes(environ, "GITHUB_ACTIONS") and not _says_yes(environ, "GITEA_ACTIONS") and not _says_yes(environ, "FORGEJO_ACTIONS"):
+        return _github(environ)
+    if _says_yes(environ, "GITLAB_CI"):
+        return _gitlab(environ)
+    for variable, system in _OTHERS.items():
+        if _says_yes(environ, variable):
+            return Pipeline(
+                system=system, started_by=_first(environ, "BUILD_USER", "BUILD_REQUESTEDFOR"), run_url=environ.get("BUILD_URL", "")
+            )
+    if _says_yes(environ, "CI") or _says_yes(environ, "CONTINUOUS_INTEGRATION"):
+        return Pipeline(system="ci", started_by=environ.get("BUILD_USER", ""), run_url=environ.get("BUILD_URL", ""))
+    return None
+
+
+def _says_yes(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").strip().lower() not in _NO
+
+
+def _first(environ: Mapping[str, str], *names: str) -> str:
+    return next((environ[name] for name in names if environ.get(name)), "")
+
+
+# --- GitHub ---
+
+
+def _github(environ: Mapping[str, str]) -> Pipeline:
+    server, repository, run = (environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
+    started, again = environ.get("GITHUB_ACTOR", ""), environ.get("GITHUB_TRIGGERING_ACTOR", "")
+    event = environ.get("GITHUB_EVENT_NAME", "")
+    return Pipeline(
+        system="github",
+        started_by=started or again,
+        rerun_by=again if started and again != started else "",
+        run_url=f"{server}/{repository}/actions/runs/{run}" if server and repository and run else "",
+        event=event,
+        branch=_github_branch(environ, event),
+        request=event in _REQUESTS or event == "merge_group",
+    )
+
+
+def _github_branch(environ: Mapping[str, str], event: str) -> str | Unknown:
+    """The branch of the event: a request's base, the one that a merge queue is for, or the one that was pushed to or started on."""
+    if event in _REQUESTS:
+        return _event_member(environ, event, "pull_request", "base", "ref")
+    if event == "merge_group":
+        return _event_member(environ, event, "merge_group", "base_ref")
+    ref = environ.get("GITHUB_REF", "")
+    return ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+
+
+def _event_member(environ: Mapping[str, str], event: str, *path: str) -> str | Unknown:
+    """A text of the event's file. The environment's own ``GITHUB_BASE_REF`` serves where there is no such file, and must not say otherwise."""
+    told = environ.get("GITHUB_BASE_REF", "")
+    file = environ.get("GITHUB_EVENT_PATH", "")
+    if not file:
+        return told if told else Unknown(reason=f"the job says that its event is {event}, and neither what it is nor its branch")
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read(_MOST_EVENT + 1)
+        found: Any = json.loads(content) if len(content) <= _MOST_EVENT else None
+    except (OSError, ValueError, RecursionError) as error:
+        return Unknown(reason=f"the file of the job's event cannot be read: {type(error).__name__}")
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str) or not found.removeprefix("refs/heads/"):
+        return Unknown(reason=f"the event of the job ({event}) does not name {'.'.join(path)}")
+    branch = found.removeprefix("refs/heads/")
+    if told and told.removeprefix("refs/heads/") != branch:
+        return Unknown(reason=f"the job names two branches: {branch} and {told}")
+    return branch
+
+
+# --- GitLab ---
+
+
+def _gitlab(environ: Mapping[str, str]) -> Pipeline:
+    target = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
+    event = environ.get("CI_PIPELINE_SOURCE", "")
+    return Pipeline(
+        system="gitlab",
+        started_by=environ.get("GITLAB_USER_LOGIN", ""),
+        run_url=environ.get("CI_JOB_URL", ""),
+        event=event,
+        branch=target or ("" if event == "merge_request_event" else environ.get("CI_COMMIT_BRANCH", "")),
+        request=bool(target),
+    )
