@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from amsctl.diagnostics import Diagnostic, Severity
 from amsctl.manifests import compile as compiled
-from amsctl.manifests.files import ManifestFile, Unreadable, content_of, first_bytes
+from amsctl.manifests.files import DISK, Files, ManifestFile, Unreadable, checked, content_of, first_bytes, unreadable
 from amsctl.manifests.findings import Findings, TooManyFindings, decode, shown
 from amsctl.manifests.identifiers import naming_breach, nearest
 from amsctl.manifests.nodes import Map, Node, pos_of, position, source
 from amsctl.manifests.quick import quick
+from amsctl.objectids import BlobIds, blob_ids
 
 _OUTPUT: Final = re.compile(rb'"format"\s*:\s*"amsctl\.(plan|report|event)')
 _SNIFFED_BYTES: Final = 4096
@@ -38,7 +39,9 @@ class AccountEntry(NamedTuple):
 
 
 class FileRead(NamedTuple):
-    """What one file holds. ``profile_names`` are those it defines, also where the profile itself is wrong. ``skipped``: no manifest, an own output."""
+    """What one file holds. ``profile_names`` are those it defines, also where the profile itself is wrong. ``skipped``: no manifest, an own output.
+    ``blobs`` are the ids of its bytes, ``None`` where they could not be read.
+    """
 
     shown: str
     sha256: str
@@ -48,22 +51,53 @@ class FileRead(NamedTuple):
     profile_names: frozenset[str]
     findings: tuple[Diagnostic, ...]
     skipped: bool = False
+    blobs: BlobIds | None = None
 
 
-def read_file(file: ManifestFile, *, projects: bool = False) -> FileRead:
+def read_file(file: ManifestFile, *, projects: bool = False, files: Files = DISK) -> FileRead:
     """Everything in one file. A ``Project`` document is judged when ``projects``, and otherwise an error: it belongs into the project file."""
-    findings = Findings(file.shown)
-    if file.path.lower().endswith(".json") and _OUTPUT.search(first_bytes(file.path, _SNIFFED_BYTES)):
-        if file.explicit:
-            hint = "amsctl show displays it"
-            findings.add("not-a-manifest", "this is an output of amsctl, not a manifest", position(1, 1), hint=hint)
-        return FileRead(file.shown, "", 0, (), (), frozenset(), tuple(findings.items), skipped=not file.explicit)
     try:
-        content = content_of(file.path)
+        if files is DISK and is_json(file) and is_output(first_bytes(file.path, _SNIFFED_BYTES)):
+            return _output(file)  # however large
+        return read_given(file, content_of(file.path, files), projects=projects)
     except Unreadable as error:
-        findings.add(error.code, error.what, position(1, 1), expected=error.expected, found=error.found, hint=error.hint)
-        return FileRead(file.shown, "", 0, (), (), frozenset(), tuple(findings.items))
-    return read_content(content, file.shown, projects=projects)
+        return _unread(file, error)
+
+
+def read_given(file: ManifestFile, content: bytes | OSError, *, projects: bool = False) -> FileRead:
+    """As :func:`read_file`, for bytes that were read by another, or why they could not be."""
+    try:
+        if isinstance(content, OSError):
+            raise unreadable(content)
+        if is_json(file) and is_output(content):
+            return _output(file)
+        return read_content(checked(content), file.shown, projects=projects)
+    except Unreadable as error:
+        return _unread(file, error)
+
+
+def is_json(file: ManifestFile) -> bool:
+    """Whether it is a file that amsctl itself may have written."""
+    return file.path.lower().endswith(".json")
+
+
+def is_output(content: bytes) -> bool:
+    """Whether a JSON file begins as a plan, a report or events of amsctl do: it is no manifest."""
+    return _OUTPUT.search(content[:_SNIFFED_BYTES]) is not None
+
+
+def _output(file: ManifestFile) -> FileRead:
+    findings = Findings(file.shown)
+    if file.explicit:
+        hint = "amsctl show displays it"
+        findings.add("not-a-manifest", "this is an output of amsctl, not a manifest", position(1, 1), hint=hint)
+    return FileRead(file.shown, "", 0, (), (), frozenset(), tuple(findings.items), skipped=not file.explicit)
+
+
+def _unread(file: ManifestFile, error: Unreadable) -> FileRead:
+    findings = Findings(file.shown)
+    findings.add(error.code, error.what, position(1, 1), expected=error.expected, found=error.found, hint=error.hint)
+    return FileRead(file.shown, "", 0, (), (), frozenset(), tuple(findings.items))
 
 
 def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRead:
@@ -89,6 +123,7 @@ def read_content(content: bytes, name: str, *, projects: bool = False) -> FileRe
         tuple(contents.profiles),
         frozenset(contents.profile_names),
         diagnostics,
+        blobs=blob_ids(content),
     )
 
 

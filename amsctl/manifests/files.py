@@ -1,4 +1,7 @@
-"""Which files are manifests, and their bytes: regular files below the roots only, each exactly once, none larger than the limit."""
+"""Which files are manifests, and their bytes: regular files below the roots only, each exactly once, none larger than the limit.
+
+They are looked for in one way, on disk or in whatever else holds files (:class:`Files`): a commit is read as a checkout of it would be.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from amsctl.config import PROJECT_FILE
 from amsctl.diagnostics import Diagnostic, Source
@@ -24,6 +27,71 @@ class ManifestFile(NamedTuple):
     explicit: bool
 
 
+class Files(Protocol):
+    """A place that holds files under absolute paths. What cannot be read is an OSError whose ``strerror`` says why."""
+
+    def real(self, path: str) -> str:
+        """The path with its links resolved."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at a path without links."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether that is a folder."""
+
+    def names(self, folder: str) -> list[tuple[str, bool]]:
+        """The names in a folder, sorted, each with whether it is a link."""
+
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """The bytes of a regular file, one more than ``most_bytes`` where there are more."""
+
+    def read_all(self, paths: Sequence[str], most_bytes: int) -> Iterator[bytes | OSError]:
+        """The bytes of each of several files, in this order, or why they cannot be read."""
+
+
+class _Disk:
+    """The files of this machine."""
+
+    def real(self, path: str) -> str:
+        """The path with its links resolved."""
+        return os.path.realpath(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at a path."""
+        return os.path.exists(path)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether that is a folder."""
+        return os.path.isdir(path)
+
+    def names(self, folder: str) -> list[tuple[str, bool]]:
+        """The names in a folder, sorted, each with whether it is a link."""
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, entry.is_symlink()) for entry in entries)
+
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """The bytes of a regular file of at most so many; its size is looked at before it is read. Raises :class:`Unreadable`."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise Unreadable("not-a-file", "not a regular file", hint="remove it, or take it out of spec.manifests")
+            if status.st_size > most_bytes:
+                raise _too_large(status.st_size)
+            return stream.read(most_bytes + 1)
+
+    def read_all(self, paths: Sequence[str], most_bytes: int) -> Iterator[bytes | OSError]:
+        """The bytes of each of several files, in this order, or why they cannot be read."""
+        for path in paths:
+            try:
+                yield self.read(path, most_bytes)
+            except OSError as error:
+                yield error
+
+
+DISK: Final[Files] = _Disk()
+
+
 class Start(NamedTuple):
     """A file or folder where looking begins; ``source`` is the place in the project file that names it, ``None`` for the command line."""
 
@@ -39,19 +107,20 @@ class Found:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-def discover(root: str, starts: Sequence[Start], *, explicit: bool, projects: bool = False) -> Found:
-    """The manifest files below ``starts``, which are absolute or relative to ``root``.
+def discover(root: str, starts: Sequence[Start], *, explicit: bool, projects: bool = False, files: Files = DISK) -> Found:
+    """The manifest files below ``starts``, which are absolute or relative to ``root``, as ``files`` has them.
 
     Folders are searched for ``.yaml``, ``.yml`` and ``.json`` without hidden names. The project file of ``root`` is left out unless ``explicit``
     names it; that of another project in a searched folder is an error, since its manifests would be read as ours. With ``projects``, project files
     are files like any other. A link must lead to a place
     below ``root`` (below the named folder, where that lies elsewhere).
     """
-    return _Search(os.path.realpath(root), explicit, projects).run(starts)
+    return _Search(files.real(root), explicit, projects, files).run(starts)
 
 
 class _Search:
-    def __init__(self, root: str, explicit: bool, projects: bool) -> None:
+    def __init__(self, root: str, explicit: bool, projects: bool, files: Files) -> None:
+        self._on = files
         self._projects = projects
         self._root = root
         self._explicit = explicit
@@ -61,14 +130,19 @@ class _Search:
 
     def run(self, starts: Sequence[Start]) -> Found:
         for start in starts:
-            self._start(start)
+            try:
+                self._start(start)
+            except OSError as error:
+                self._wrong(
+                    "unreadable", f"{start.path} cannot be looked at", start.source or Source(start.path, 1, 1), None, found=error.strerror
+                )
         self._found.files = sorted(self._files.values())
         return self._found
 
     def _start(self, start: Start) -> None:
         named = os.path.join(self._root, start.path)
-        path = os.path.realpath(named)
-        if not os.path.exists(path):
+        path = self._on.real(named)
+        if not self._on.exists(path):
             hint = "check the spelling"
             if start.source is not None:
                 hint = "create it (a .gitkeep file keeps an empty folder in git), or take it out of spec.manifests"
@@ -78,7 +152,7 @@ class _Search:
                 start.source or Source(start.path, 1, 1),
                 hint,
             )
-        elif os.path.isdir(path):
+        elif self._on.is_folder(path):
             boundary = self._root if self._explicit is False or _inside(path, self._root) else path
             if not _inside(path, boundary):
                 self._wrong("outside", f"{start.path} lies outside of the repository", start.source or Source(start.path, 1, 1), None)
@@ -97,33 +171,33 @@ class _Search:
             if here in self._folders:
                 continue
             self._folders.add(here)
-            for entry in self._entries(here):
-                path = self._resolve(entry, boundary)
+            for name, is_link in self._names(here):
+                path = self._resolve(os.path.join(here, name), is_link, boundary)
                 if path is None:
                     continue
-                if os.path.isdir(path):
+                if self._on.is_folder(path):
                     waiting.append(path)
-                elif entry.name.lower().endswith(SUFFIXES):
+                elif name.lower().endswith(SUFFIXES):
                     self._file(path)
 
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+    def _names(self, folder: str) -> list[tuple[str, bool]]:
         try:
-            with os.scandir(folder) as entries:
-                yield from sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            return [(name, is_link) for name, is_link in self._on.names(folder) if not name.startswith(".")]
         except OSError as error:
             self._wrong("unreadable", "the folder cannot be read", Source(self._shown(folder), 1, 1), None, found=error.strerror)
+            return []
 
-    def _resolve(self, entry: os.DirEntry[str], boundary: str) -> str | None:
+    def _resolve(self, named: str, is_link: bool, boundary: str) -> str | None:
         """Where an entry really is, or ``None`` when it is no place to look."""
-        if not entry.is_symlink():
-            return entry.path
-        path = os.path.realpath(entry.path)
-        place = Source(self._shown(entry.path), 1, 1)
+        if not is_link:
+            return named
+        path = self._on.real(named)
+        place = Source(self._shown(named), 1, 1)
         if not _inside(path, boundary):
             self._wrong("link-outside", "a link that leads out of the repository", place, "copy the file, or remove the link")
-        elif os.path.exists(path):
+        elif self._on.exists(path):
             return path
-        elif entry.name.lower().endswith(SUFFIXES):
+        elif named.lower().endswith(SUFFIXES):
             self._wrong("broken-link", "a link that leads nowhere", place, "correct or remove the link")
         return None
 
@@ -156,22 +230,25 @@ class Unreadable(Exception):
         self.code, self.what, self.expected, self.found, self.hint = code, what, expected, found, hint
 
 
-def content_of(path: str) -> bytes:
-    """The bytes of a regular file of at most ``MAX_FILE_BYTES``; its size is looked at before it is read. Raises :class:`Unreadable`."""
+def content_of(path: str, files: Files = DISK) -> bytes:
+    """The bytes of a regular file of at most ``MAX_FILE_BYTES``. Raises :class:`Unreadable`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise Unreadable("not-a-file", "not a regular file", hint="remove it, or take it out of spec.manifests")
-            if status.st_size > MAX_FILE_BYTES:
-                raise _too_large(status.st_size)
-            content = stream.read(MAX_FILE_BYTES + 1)
+        content = files.read(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise Unreadable("unreadable", "the file cannot be read", found=error.strerror or type(error).__name__) from None
+        raise unreadable(error) from None
+    return checked(content)
+
+
+def checked(content: bytes) -> bytes:
+    """The same, if it is not larger than a manifest may be. Raises :class:`Unreadable`."""
     if len(content) > MAX_FILE_BYTES:
         raise _too_large(len(content))
     return content
+
+
+def unreadable(error: OSError) -> Unreadable:
+    """What a finding says of a file that the system, or git, did not give."""
+    return Unreadable("unreadable", "the file cannot be read", found=error.strerror or type(error).__name__)
 
 
 def first_bytes(path: str, count: int) -> bytes:

@@ -7,8 +7,9 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from amsctl.config import PROJECT_FILE, Project
@@ -16,12 +17,13 @@ from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import ConfigError, ManifestErrors, UsageError
 from amsctl.manifests import records
 from amsctl.manifests.documents import AccountEntry, FileRead
-from amsctl.manifests.files import Found, ManifestFile, Start, discover
+from amsctl.manifests.files import DISK, Files, Found, ManifestFile, Start, discover
 from amsctl.manifests.findings import shown
 from amsctl.manifests.identifiers import nearest
 from amsctl.manifests.nodes import source
 from amsctl.manifests.reading import read_files
 from amsctl.model import AccountKey, DesiredAccount
+from amsctl.objectids import BlobIds
 
 _SPOOL_BYTES: Final = 8 * 1024 * 1024
 """Records up to this size stay in memory; more go to a temporary file without a name."""
@@ -52,6 +54,7 @@ class Desired:
 
     ``firms`` are the texts that name clearing firms, as written and sorted, each with the first place. ``manifests_sha256`` covers path and bytes of
     every file read, whatever was selected. ``files`` are the paths read. ``warnings`` are findings that stop nothing.
+    ``read`` are the real paths of the files with the ids of their bytes; ``looked_up``: profiles were looked for in the rest of the project.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Desired:
         manifests_sha256: str,
         files: tuple[str, ...],
         warnings: tuple[Diagnostic, ...],
+        read: Mapping[str, BlobIds] = MappingProxyType({}),
+        looked_up: bool = False,
     ) -> None:
         self._places = sorted(places)
         self._spool = spool
@@ -70,6 +75,8 @@ class Desired:
         self.manifests_sha256 = manifests_sha256
         self.files = files
         self.warnings = warnings
+        self.read = read
+        self.looked_up = looked_up
 
     def accounts(self) -> Iterator[DesiredAccount]:
         """Each selected account, by firm and number. May be called again, and by several callers at once."""
@@ -126,8 +133,9 @@ def load(
     accounts: Sequence[str] = (),
     labels: Sequence[str] = (),
     base: str | None = None,
+    files: Files = DISK,
 ) -> Desired:
-    """What the manifests of ``project`` want.
+    """What the manifests of ``project`` want, as ``files`` has them: on disk, or in a commit.
 
     ``paths`` (relative to ``base``, default the working directory) take the place of the project's own list; profiles are still looked up in all of
     the project. ``accounts`` selects by account number or ``firm/number``, ``labels`` by ``key=value``, all of which must hold.
@@ -137,8 +145,8 @@ def load(
     """
     wanted = tuple(_label(text) for text in labels)
     with _no_collection():
-        reading = Reading(project.root)
-        reading.take(_found(project, paths, base), accounts=True)
+        reading = Reading(project.root, files)
+        reading.take(found_files(project, paths, base=base, files=files), accounts=True)
         if paths:
             reading.complete_profiles(project)
         errors = reading.finish()
@@ -149,19 +157,20 @@ def load(
     return reading.desired(tuple(accounts), wanted)
 
 
-def _found(project: Project, paths: Sequence[str] | None, base: str | None) -> Found:
+def found_files(project: Project, paths: Sequence[str] | None = None, *, base: str | None = None, files: Files = DISK) -> Found:
+    """The manifest files that :func:`load` reads, but for those that it looks up a missing profile in."""
     if paths:
         here = base if base is not None else os.getcwd()
-        return discover(project.root, [Start(os.path.join(here, path), None) for path in paths], explicit=True)
-    return discover_project(project)
+        return discover(project.root, [Start(os.path.join(here, path), None) for path in paths], explicit=True, files=files)
+    return discover_project(project, files)
 
 
-def discover_project(project: Project) -> Found:
+def discover_project(project: Project, files: Files = DISK) -> Found:
     """The manifest files that the project file names."""
     places = (*project.manifests_sources, *([None] * len(project.manifests)))
     whole_file = Source(PROJECT_FILE, 1, 1)
     starts = [Start(path, place or whole_file) for path, place in zip(project.manifests, places, strict=False)]
-    return discover(project.root, starts, explicit=False)
+    return discover(project.root, starts, explicit=False, files=files)
 
 
 def nothing_found(project: Project | None, paths: Sequence[str] | None) -> ConfigError:
@@ -201,8 +210,11 @@ def _no_collection() -> Iterator[None]:
 class Reading:
     """Files as they are read: accounts go to the spool, names and findings stay."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, files: Files = DISK) -> None:
         self.root = root
+        self.read: dict[str, BlobIds] = {}
+        self.looked_up = False
+        self._from = files
         self.places: list[_Place] = []
         self.documents = 0
         self.files: dict[str, str] = {}
@@ -222,8 +234,10 @@ class Reading:
         self._findings.extend(found.diagnostics)
         files = [file for file in found.files if file.path not in self._paths and not self._is_project(file, projects)]
         self._paths.update(file.path for file in files)
-        for read in read_files(files, projects=projects):
+        for file, read in zip(files, read_files(files, projects=projects, source=self._from), strict=True):
             self._keep(read, accounts)
+            if read.blobs is not None:
+                self.read[file.path] = read.blobs
 
     def _is_project(self, file: ManifestFile, projects: bool) -> bool:
         return not projects and os.path.basename(file.path) == PROJECT_FILE
@@ -281,7 +295,8 @@ class Reading:
     def complete_profiles(self, project: Project) -> None:
         """Looks for missing profiles in the rest of the project, whose accounts are left alone."""
         if self.unknown_profiles():
-            self.take(discover_project(project), accounts=False)
+            self.looked_up = True
+            self.take(discover_project(project, self._from), accounts=False)
 
     def finish(self, *, whole: bool = True) -> list[Diagnostic]:
         """The errors, sorted. A profile that is defined nowhere is a warning when what was read is not ``whole``."""
@@ -314,6 +329,8 @@ class Reading:
             manifests_sha256=digest_of(self.files),
             files=tuple(sorted(self.files)),
             warnings=self.findings,
+            read=self.read,
+            looked_up=self.looked_up,
         )
 
     def _selected(self, accounts: tuple[str, ...], labels: tuple[tuple[str, str], ...]) -> list[_Place]:

@@ -44,7 +44,7 @@ from amsctl.manifests.decoding import (
     word_at,
 )
 from amsctl.manifests.documents import documents_of
-from amsctl.manifests.files import Unreadable, content_of
+from amsctl.manifests.files import DISK, Files, Unreadable, content_of
 from amsctl.manifests.findings import Findings, TooManyFindings, decode
 from amsctl.manifests.guards import guards_of
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
@@ -83,17 +83,17 @@ def _where_else(folder: str) -> str:
     return "amsctl init writes a new one; -C DIR names another folder"
 
 
-def load_project(directory: str | os.PathLike[str]) -> Project:
-    """What ``amsctl.yaml`` in ``directory`` says. The environments are judged, but no ``${NAME}`` is read yet.
+def load_project(directory: str | os.PathLike[str], files: Files = DISK) -> Project:
+    """What ``amsctl.yaml`` in ``directory`` says, as ``files`` has it. The environments are judged, but no ``${NAME}`` is read yet.
 
     Raises :class:`ConfigError` when there is no such file, :class:`ManifestErrors` with all findings when it is wrong.
     """
     root = os.path.realpath(directory)
-    path = os.path.join(root, PROJECT_FILE)
-    if not os.path.exists(path):
+    path = files.real(os.path.join(root, PROJECT_FILE))
+    if not files.exists(path):
         raise ConfigError(f"no {PROJECT_FILE} in {os.fspath(directory)}", hint=_where_else(root))
     findings = Findings(PROJECT_FILE)
-    documents = _documents(path, findings)
+    documents = _documents(path, findings, files)
     if not documents and not findings.items:
         findings.add("document", "the project file is empty", position(1, 1), expected="kind: Project", hint="amsctl init writes a new one")
     for extra in documents[1:]:
@@ -105,9 +105,9 @@ def load_project(directory: str | os.PathLike[str]) -> Project:
     return project
 
 
-def _documents(path: str, findings: Findings) -> list[Node]:
+def _documents(path: str, findings: Findings, files: Files) -> list[Node]:
     try:
-        text = decode(content_of(path), findings)
+        text = decode(content_of(path, files), findings)
         return list(documents_of(text, findings)) if text is not None else []
     except Unreadable as error:
         findings.add(error.code, error.what, position(1, 1), expected=error.expected, found=error.found, hint=error.hint)

@@ -10,7 +10,6 @@ and of the machine is obeyed: git itself finds the repository, so that its own c
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import select
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Final
 
+from amsctl.objectids import object_id as id_of
 from amsctl.provenance.facts import Unknown
 
 SECONDS: Final = 120.0
@@ -263,7 +263,7 @@ class Objects:
         if content is None or len(content) != size + 1:
             return self._failed(running, f"git cat-file ended within {object_id}", late=content is None)
         content = content[:-1]
-        if _object_id(told[1], content, len(object_id)) != object_id:
+        if id_of(told[1], content, digits=len(object_id)) != object_id:
             self._end()
             return Unknown(reason=f"the object {object_id} is damaged: its bytes have another id", hint="git fsck says more")
         return Object(told[1], content)
@@ -276,18 +276,6 @@ class Objects:
 
 
 _INCOMPLETE: Final = "fetch the whole history: git fetch --unshallow (fetch-depth: 0, GIT_DEPTH: 0), without --filter"
-
-
-def object_ids(content: bytes) -> tuple[str, str]:
-    """The ids that a blob of these bytes has: in a repository of SHA-1, and in one of SHA-256."""
-    return _object_id("blob", content, 40), _object_id("blob", content, 64)
-
-
-def _object_id(type_: str, content: bytes, digits: int) -> str:
-    digest = hashlib.sha1(usedforsecurity=False) if digits == 40 else hashlib.sha256()  # git's own ids
-    digest.update(f"{type_} {len(content)}\0".encode("ascii"))
-    digest.update(content)
-    return digest.hexdigest()
 
 
 # --- what git says ---

@@ -129,8 +129,9 @@ def test_nothing_is_left_running(files: list[ManifestFile], monkeypatch: pytest.
 def test_the_other_process_writes_one_result_for_each_batch(files: list[ManifestFile]) -> None:
     """What a process is asked is what it answers, batch by batch."""
     requests, results = io.BytesIO(), io.BytesIO()
-    batches = [[tuple(file) for file in files[:2]], [tuple(file) for file in files[2:5]]]
-    pickle.dump((batches, False), requests)
+    pickle.dump(False, requests)
+    for batch in (files[:2], files[2:5]):
+        pickle.dump([(tuple(file), None) for file in batch], requests)
     requests.seek(0)
     enabled = apart.gc.isenabled()
     try:
