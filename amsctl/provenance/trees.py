@@ -201,8 +201,16 @@ class TreeFiles:
         return path if below is None else self._resolved(_parts(below))
 
     def exists(self, path: str) -> bool:
-        """Whether the commit has a file or folder at a path without links."""
-        return self._at(path) is not None
+        """Whether the commit has a file or folder at a path without links. Within a submodule it has none: the submodule is noted."""
+        if self._at(path) is not None:
+            return True
+        above = self._below(path)
+        while above:
+            above = above.rpartition("/")[0]
+            found = self._tree.entry(above)
+            if isinstance(found, Entry) and found.kind is Kind.SUBMODULE:
+                self.submodules.add(above)
+        return False
 
     def is_folder(self, path: str) -> bool:
         """Whether it is a folder, of which a submodule is one that cannot be looked into."""
