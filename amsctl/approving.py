@@ -136,7 +136,7 @@ class _Asked:
                 hint="git fetch origin COMMIT, and apply again",
             )
         address = git.author.rpartition("<")[2].removesuffix(">")
-        made_it = {address, *git.contributors, *told, *([git.pusher] if git.pusher else [])} - {""}
+        made_it = {address, *git.contributors, *told, *([git.started_by] if git.started_by else [])} - {""}
         return People(made_it=frozenset(made_it), may=self._may())
 
     def _may(self) -> tuple[frozenset[str], ...]:

@@ -27,7 +27,9 @@ def commit_of(directory: str, *, base: str | None = None, pusher: str | None = N
         return None
     commit, _, author = head.strip().partition("\n")
     message, contributors = _told_by(directory, commit, base)
-    return Git(commit=commit, author=author, dirty=bool(changed.strip()), message=message, contributors=contributors, pusher=pusher or None)
+    return Git(
+        commit=commit, author=author, dirty=bool(changed.strip()), message=message, contributors=contributors, started_by=pusher or None
+    )
 
 
 def _told_by(directory: str, commit: str, base: str | None) -> tuple[str, tuple[str, ...]]:

@@ -86,6 +86,7 @@ def target_of(project: Project, environment: Environment) -> Target:
     """Which AMS, as whom, under which rules: what a plan is bound to."""
     return Target(
         environment=environment.name,
+        ams=environment.ams_name,
         url=environment.url,
         service=SERVICE,
         principal=environment.auth.principal,
@@ -241,6 +242,7 @@ class BaseBranch:
     """
 
     commit: str
+    ref: str = ""
     safeguards: Safeguards | None
     protected: tuple[AccountKey, ...]
     kept: tuple[AccountKey, ...]
@@ -294,7 +296,7 @@ def held_by_base(
     protected |= before
     for key, listed in base.labels.items():
         labels.setdefault(named(key), set()).update(listed)
-    return Base(commit=base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
+    return Base(ref=base.ref, commit=base.commit, unprotected=tuple(str(key) for key in sorted(before - kept)))
 
 
 def labels_of(desired: DesiredAccount) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ def _wrong_request(plan: Plan, reviews: Reviews, settings: Iterable[Approvals], 
         return f"{reviews.url} is about commit {reviews.head_commit[:12]}, and planned was {planned}"
     if reviews.state not in {"open", "merged"}:
         return f"{reviews.url} is {reviews.state}"
-    if reviews.pusher is None and git.pusher is None:
+    if reviews.pusher is None and git.started_by is None:
         return f"nobody can tell who pushed the last commit of {reviews.url}, and whoever did must not approve it"
     if read is None or not timedelta(seconds=-MOST_AHEAD_SECONDS) <= now - read <= timedelta(seconds=REVIEWS_LIFETIME_SECONDS):
         return f"the reviews were read at {reviews.read_at}: read them again (amsctl ci reviews)"

@@ -43,6 +43,7 @@ from amsctl.planning.plan import (
     Observed,
     Origin,
     Plan,
+    Rollback,
     RuleMet,
     Ruling,
     Selection,
@@ -248,6 +249,7 @@ def sealed(plan: Plan) -> Plan:
 def _target(target: Target) -> dict[str, object]:
     return {
         "environment": target.environment,
+        "ams": target.ams,
         "url": target.url,
         "service": target.service,
         "principal": target.principal,
@@ -269,7 +271,10 @@ def _origin(origin: Origin) -> dict[str, object]:
             "accounts": list(origin.selection.accounts),
             "labels": list(origin.selection.labels),
         },
-        "base": None if origin.base is None else {"commit": origin.base.commit, "unprotected": list(origin.base.unprotected)},
+        "base": None
+        if origin.base is None
+        else {"ref": origin.base.ref, "commit": origin.base.commit, "unprotected": list(origin.base.unprotected)},
+        "rollback": None if origin.rollback is None else {"run": origin.rollback.run, "asked_by": origin.rollback.asked_by},
     }
 
 
@@ -521,6 +526,7 @@ def _amount(value: object) -> Amount:
 def _read_target(reader: _Reader) -> Target:
     target = Target(
         environment=reader.take("environment", _text),
+        ams=reader.take("ams", _text),
         url=reader.take("url", _text),
         service=reader.take("service", _text),
         principal=reader.take("principal", _text),
@@ -544,7 +550,8 @@ def _read_origin(reader: _Reader) -> Origin:
             dirty=members.take("dirty", _flag),
             message=members.take("message", _text),
             contributors=members.take("contributors", _texts),
-            pusher=members.optional("pusher", _text),
+            started_by=members.optional("started_by", _text),
+            rerun_by=members.optional("rerun_by", _text),
         )
         members.done()
     members = reader.object("selection")
@@ -555,10 +562,15 @@ def _read_origin(reader: _Reader) -> Origin:
     raw, base = reader.optional("base", _json_object), None
     if raw is not None:
         members = _Reader(raw, reader.at("base"))
-        base = Base(commit=members.take("commit", _text), unprotected=members.take("unprotected", _texts))
+        base = Base(ref=members.take("ref", _text), commit=members.take("commit", _text), unprotected=members.take("unprotected", _texts))
+        members.done()
+    raw, rollback = reader.optional("rollback", _json_object), None
+    if raw is not None:
+        members = _Reader(raw, reader.at("rollback"))
+        rollback = Rollback(run=members.take("run", _text), asked_by=members.take("asked_by", _text))
         members.done()
     reader.done()
-    return Origin(manifests_sha256=manifests, git=git, selection=selection, base=base)
+    return Origin(manifests_sha256=manifests, git=git, selection=selection, base=base, rollback=rollback)
 
 
 def _read_summary(reader: _Reader) -> Summary:

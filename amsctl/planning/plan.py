@@ -194,9 +194,10 @@ class ApprovalNeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Which AMS a plan is for, as whom, and under which rules of the project file."""
+    """Which AMS a plan is for, as whom, and under which rules of the project file. ``ams`` is the name that locks and freezes go by."""
 
     environment: str
+    ams: str
     url: str
     service: str
     principal: str
@@ -208,7 +209,8 @@ class Target:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Git:
     """The commit that the manifests stand at. ``message`` and ``contributors`` (addresses of authors and committers, sorted) are those of every commit
-    that the base branch lacks, where one was named, else of this one. ``pusher`` is whom the pipeline names, ``None`` outside of one.
+    that the base branch lacks, where one was named, else of this one. ``started_by`` is the account that first started the planning job and ``rerun_by``
+    the one that ran it again, as the pipeline names them; ``None`` outside of one.
     """
 
     commit: str
@@ -216,7 +218,8 @@ class Git:
     dirty: bool
     message: str = ""
     contributors: tuple[str, ...] = ()
-    pusher: str | None = None
+    started_by: str | None = None
+    rerun_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,20 +233,34 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """The commit of the base branch whose guards and protections hold, and the protected accounts that lose their protection against it."""
+    """The branch of record (its full ref, empty where it has none), its newest commit that lacks the change, and the protected accounts that lose their
+    protection against it.
+    """
 
+    ref: str
     commit: str
     unprotected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """The run whose changes a plan takes back, and who asked for that: the account that a pipeline names, or the user of the machine."""
+
+    run: str
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where the wishes came from: a hash of every manifest read, the commit, the selection, and the base branch where one was named."""
+    """Where the wishes came from: a hash of every manifest read, the commit, the selection, and the base branch where one was named. ``rollback`` is set
+    where a plan takes back what a run changed, and comes from no manifests.
+    """
 
     manifests_sha256: str
     git: Git | None = None
     selection: Selection = Selection()
     base: Base | None = None
+    rollback: Rollback | None = None
 
     @property
     def unprotected(self) -> tuple[str, ...]:

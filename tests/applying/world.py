@@ -272,6 +272,7 @@ def plan_of(world: World, wishes: Mapping[str, DesiredAccount], rules: Rules = R
         parts,
         target=Target(
             environment="x",
+            ams="x",
             url="http://x",
             service="ICC",
             principal="x",

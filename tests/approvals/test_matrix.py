@@ -123,7 +123,7 @@ CASES: dict[str, Make] = {
         plan := r.replan(author="Sam <SAM@FIRM.EXAMPLE>"), Case([r.sign("sam", plan=plan)], "has made or pushed", plan)
     ),
     "the last who pushed": lambda r: in_order(
-        plan := r.replan(pusher="kim-gh"), Case([r.sign("kim", plan=plan)], "kim-gh has made or pushed this change", plan)
+        plan := r.replan(started_by="kim-gh"), Case([r.sign("kim", plan=plan)], "kim-gh has made or pushed this change", plan)
     ),
     "a committer": lambda r: in_order(
         git(r.root, "commit", "--quiet", "--amend", "--no-edit", who="kim"),

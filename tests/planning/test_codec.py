@@ -31,7 +31,9 @@ def plan() -> Plan:
     origin = Origin(
         manifests_sha256="ab", git=Git(commit="c0ffee", author="A <a@b>", dirty=True), selection=Selection(paths=("p",), labels=("k=v",))
     )
-    target = Target(environment="e", url="u", service="ICC", principal="p", ownership=tuple(Owner), unset_means="blocked", protected=True)
+    target = Target(
+        environment="e", ams="e", url="u", service="ICC", principal="p", ownership=tuple(Owner), unset_means="blocked", protected=True
+    )
     return sealed(replace(made, origin=origin, target=target))
 
 

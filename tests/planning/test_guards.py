@@ -287,7 +287,7 @@ def guarded(guards: Guards, **edit: object) -> Plan:
 @pytest.mark.parametrize("guards", [USUAL_GUARDS, {}, {GuardName.RAISED: (Threshold(percent=1, factor=1), Threshold(amount=0, factor=7))}])
 def test_verdicts_survive_the_file(guards: Guards) -> None:
     made = any_plan()
-    plan = guarded(guards, origin=replace(made.origin, base=Base(commit="c" * 40, unprotected=("F/1",))))
+    plan = guarded(guards, origin=replace(made.origin, base=Base(ref="refs/heads/main", commit="c" * 40, unprotected=("F/1",))))
     assert decode(encode(plan)) == plan
     assert dict(guards_in(plan.guards)) == dict(guards)
     assert contradiction(plan) is None

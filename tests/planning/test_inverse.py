@@ -20,7 +20,14 @@ from tests.planning.strategies import FIRM, NUMBER, situations
 
 def inversion(rules: Rules) -> Inversion:
     target = Target(
-        environment="x", url="http://x", service="ICC", principal="x", ownership=(), unset_means=rules.unset_means.value, protected=False
+        environment="x",
+        ams="x",
+        url="http://x",
+        service="ICC",
+        principal="x",
+        ownership=(),
+        unset_means=rules.unset_means.value,
+        protected=False,
     )
     return Inversion(
         rules=rules,

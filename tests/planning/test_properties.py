@@ -39,6 +39,7 @@ pytestmark = pytest.mark.no_cover  # every line of it is met by the tests of its
 
 TARGET = Target(
     environment="sandbox",
+    ams="sandbox",
     url="http://127.0.0.1:1/rest/v2",
     service="ICC",
     principal="x",

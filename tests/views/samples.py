@@ -98,6 +98,7 @@ def plan_of(
             tool_version="0.1.0",
             target=Target(
                 environment="new-release",
+                ams="new-release",
                 url="https://amsapinr.cmegroup.com/rest/v2",
                 service="ICC",
                 principal="API_GREENTEA_RISK",

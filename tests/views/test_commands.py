@@ -66,7 +66,7 @@ PLAN = rich_plan()
 WHOLE = replace(
     PLAN,
     guards=(GUARDED, replace(GUARDED, passed=True)),
-    origin=replace(PLAN.origin, base=Base(commit="c", unprotected=("F/A",))),
+    origin=replace(PLAN.origin, base=Base(ref="refs/heads/main", commit="c", unprotected=("F/A",))),
 )
 """A plan with something in every place."""
 
