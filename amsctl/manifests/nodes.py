@@ -52,3 +52,12 @@ def source(file: str, pos: int) -> Source:
     """A packed position as a place in ``file``."""
     # As Source(…), without the Python function between: a book has a place for each of its legs.
     return tuple.__new__(Source, (file, pos >> _COLUMN_BITS, pos & _COLUMN_MASK))
+
+
+def plain(node: object) -> object:
+    """A document without its places: texts, lists and maps that are equal where two documents say the same."""
+    if isinstance(node, Map):
+        return {key: plain(value) for key, (_, value) in node.entries.items()}
+    if isinstance(node, Seq):
+        return [plain(item) for item in node.items]
+    return node[:2] if isinstance(node, tuple) else node
