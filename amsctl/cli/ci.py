@@ -14,6 +14,8 @@ from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import CommandGroup
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from amsctl.forge.calls import Caller
 
 EPILOG = """\
@@ -50,42 +52,50 @@ COMMENT_EPILOG = """\
 Examples:
   amsctl ci comment plan.md
   amsctl show plan.json --format markdown | amsctl ci comment -
-  amsctl ci comment plan.md --marker new-release
+  amsctl ci comment plan.md --marker new-release --plan plan.json
 """
 
 
 @command.command("comment", epilog=COMMENT_EPILOG)
 @click.argument("file", metavar="FILE")
 @click.option("--marker", default="plan", metavar="NAME", help="Which of our comments it is; the default is plan.")
+@click.option("--plan", metavar="FILE", help="The plan that it shows; reviews after it are known to be of that plan.")
 @pass_session
-def comment_command(session: Session, file: str, marker: str) -> None:
+def comment_command(session: Session, file: str, marker: str, plan: str | None) -> None:
     """Write FILE as the one comment on the request of this job.
 
-    The comment of the last run is found by a hidden marker and edited in place. Only our own is: somebody else's that holds the marker is left alone.
+    The comment of the last run is found by a hidden marker and edited in place. Only our own is: another account's that holds the marker is left alone.
     """
+    from amsctl.cli.planning import read_plan
     from amsctl.forge.sticky import comment
+    from amsctl.planning.content import content_of
 
     text = _text(file)
+    content = None if plan is None else content_of(read_plan(plan))
     with _caller(session) as caller:
-        address = comment(caller, text, marker)
+        address = comment(caller, text, marker, content=content)
     session.console.result(f"{address}\n")
 
 
 REVIEWS_EPILOG = """\
 Examples:
   amsctl ci reviews -o reviews.json
-  amsctl ci reviews -o reviews.json --commit "$GITHUB_SHA"
+  amsctl ci reviews -o reviews.json --commit "$GITHUB_SHA" --artifact amsctl-plan
 """
 
 
 @command.command("reviews", epilog=REVIEWS_EPILOG)
 @click.option("-o", "--out", required=True, metavar="FILE", help="Where to write them.")
 @click.option("--commit", metavar="COMMIT", help="Of the request that this commit came from; the default is this job's request or commit.")
+@click.option(
+    "--artifact", default="amsctl-plan", metavar="NAME", help="The artifact (GitHub) or job (GitLab) of its plans; default amsctl-plan."
+)
 @pass_session
-def reviews_command(session: Session, out: str, commit: str | None) -> None:
-    """Write who made a request, and what reviewers said of it.
+def reviews_command(session: Session, out: str, commit: str | None, artifact: str) -> None:
+    """Write who made a request, which plans it showed since when, and what reviewers said of it.
 
-    For amsctl apply --reviews, where the project's approvals are reviews.
+    For amsctl apply --reviews, where the project's approvals are reviews. What the forge lists in part is written down as unknown, and apply then counts
+    no review.
     """
     from amsctl.ams.clock import SystemClock
     from amsctl.applying.means import stamp
@@ -93,9 +103,21 @@ def reviews_command(session: Session, out: str, commit: str | None) -> None:
     from amsctl.views.json_text import json_text
 
     with _caller(session) as caller:
-        found = reviews_of(caller, commit, stamp(SystemClock()))
+        found = reviews_of(caller, commit, stamp(SystemClock()), artifact=artifact, content=_content)
     write_atomically(out, json_text(found))
     session.console.note(f"reviews of {found['url']} written to {out}")
+
+
+def _content(stream: IO[bytes]) -> str | None:
+    """The content of the plan that a file holds; ``None`` where it is no plan that this version reads."""
+    from amsctl.errors import PlanFileError
+    from amsctl.planning.codec import decode_text
+    from amsctl.planning.content import content_of
+
+    try:
+        return content_of(decode_text(stream.read()))
+    except PlanFileError:
+        return None
 
 
 FETCH_EPILOG = """\

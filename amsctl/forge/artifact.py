@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import IO, Final
 
 from amsctl.errors import ForgeError
@@ -14,7 +14,8 @@ from amsctl.forge.requests import head_of, repository_path, request_of
 
 PLAN: Final = "plan.json"
 MOST_BYTES: Final = 1 << 30
-_IN_MEMORY_BYTES: Final = 8 * 1024 * 1024
+IN_MEMORY_BYTES: Final = 8 * 1024 * 1024
+"""What is kept of a plan in memory; the rest is in a temporary file."""
 _PIECE: Final = 1024 * 1024
 
 
@@ -22,17 +23,26 @@ def reviewed_plan(caller: Caller, name: str, commit: str | None) -> Iterator[byt
     """The bytes of the newest plan that a pipeline of this repository made for the head of the request. ForgeError when there is none."""
     request = request_of(caller, commit)
     head = head_of(request)
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, prefix="amsctl-plan-") as stream:
-        if caller.job.forge is Forge.GITHUB:
-            one = _newest(_artifacts(caller, name, head), name, head)
-            caller.download(f"{repository_path(caller)}/actions/artifacts/{int(one['id'])}/zip", stream, most_bytes=MOST_BYTES)
-            stream.seek(0)
-            yield from _unpacked(stream)
-        else:
-            one = _newest(_jobs(caller, name, request, head), name, head)
-            caller.download(f"{repository_path(caller)}/jobs/{int(one['id'])}/artifacts/{PLAN}", stream, most_bytes=MOST_BYTES)
-            stream.seek(0)
-            yield from iter(lambda: stream.read(_PIECE), b"")
+    if caller.job.forge is Forge.GITHUB:
+        yield from plan_of_artifact(caller, _newest(plan_artifacts(caller, name, {head}), name, head))
+    else:
+        yield from plan_of_job(caller, _newest(plan_jobs(caller, name, request, {head}), name, head))
+
+
+def plan_of_artifact(caller: Caller, one: Json) -> Iterator[bytes]:
+    """The bytes of the plan that an artifact of GitHub holds. ForgeError where it holds none."""
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, prefix="amsctl-plan-") as stream:
+        caller.download(f"{repository_path(caller)}/actions/artifacts/{int(one['id'])}/zip", stream, most_bytes=MOST_BYTES)
+        stream.seek(0)
+        yield from _unpacked(stream)
+
+
+def plan_of_job(caller: Caller, one: Json) -> Iterator[bytes]:
+    """The bytes of the plan that a job of GitLab left. ForgeError where it left none."""
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, prefix="amsctl-plan-") as stream:
+        caller.download(f"{repository_path(caller)}/jobs/{int(one['id'])}/artifacts/{PLAN}", stream, most_bytes=MOST_BYTES)
+        stream.seek(0)
+        yield from iter(lambda: stream.read(_PIECE), b"")
 
 
 def _newest(found: Iterator[Json], name: str, head: str) -> Json:
@@ -46,23 +56,24 @@ def _newest(found: Iterator[Json], name: str, head: str) -> Json:
     return newest
 
 
-def _artifacts(caller: Caller, name: str, head: str) -> Iterator[Json]:
-    """Those of the name for the commit, whole and not expired. A fork's pipeline runs what the fork wants."""
+def plan_artifacts(caller: Caller, name: str, commits: Collection[str]) -> Iterator[Json]:
+    """Those of the name for the commits, whole and not expired. A fork's pipeline runs what the fork wants."""
     for one in caller.pages(f"{repository_path(caller)}/actions/artifacts", inside="artifacts", name=name):
         run = one.get("workflow_run")
         if (
             one.get("name") == name
             and not one.get("expired")
             and isinstance(run, dict)
-            and run.get("head_sha") == head
+            and run.get("head_sha") in commits
             and run.get("repository_id") == run.get("head_repository_id")
         ):
             yield one
 
 
-def _jobs(caller: Caller, name: str, request: Json, head: str) -> Iterator[Json]:
+def plan_jobs(caller: Caller, name: str, request: Json, commits: Collection[str]) -> Iterator[Json]:
+    """The jobs of the name in pipelines of the request for the commits, with what they left."""
     for pipeline in caller.pages(f"{repository_path(caller)}/merge_requests/{int(request['iid'])}/pipelines"):
-        if pipeline.get("sha") == head and str(pipeline.get("project_id")) == caller.job.repository:
+        if pipeline.get("sha") in commits and str(pipeline.get("project_id")) == caller.job.repository:
             jobs = caller.pages(f"{repository_path(caller)}/pipelines/{int(pipeline['id'])}/jobs")
             yield from (job for job in jobs if job.get("name") == name and job.get("artifacts_file"))
 

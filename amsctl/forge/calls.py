@@ -50,6 +50,15 @@ class Caller:
         """The answer to a call that changes something."""
         return _json(self._send(method, self.job.api + path, {}, body), path)
 
+    def ask(self, query: str, variables: Mapping[str, object]) -> Any:
+        """The answer of the forge's GraphQL API, with its ``data``. ForgeError where it has none, or names errors."""
+        if not self.job.graphql:
+            raise ForgeError(f"the job does not say where the GraphQL API of {self.job.forge} is")
+        answer = _json(self._send("POST", self.job.graphql, {}, {"query": query, "variables": variables}), "/graphql")
+        if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict) or answer.get("errors"):
+            raise ForgeError(f"{self.job.forge} did not answer the query", where=self.job.graphql)
+        return answer
+
     def pages(self, path: str, *, inside: str | None = None, **query: str | int) -> Iterator[Json]:
         """The items of a list, of all pages; ``inside`` an object, the member that holds them."""
         url: str | None = self.job.api + path

@@ -27,6 +27,7 @@ class Forge(StrEnum):
 class Job:
     """One job of a pipeline. ``repository`` is ``owner/name`` at GitHub, the project's number at GitLab; ``request`` the number of the pull or merge
     request that it runs for, ``None`` where it runs for none. ``token_header`` is the name of the header that carries the token, and what stands before it.
+    ``graphql`` is the address of the forge's other API; ``login`` the account of the token where the job names it (AMSCTL_FORGE_LOGIN).
     """
 
     forge: Forge
@@ -36,6 +37,8 @@ class Job:
     request: int | None
     token: Secret
     token_header: tuple[str, str]
+    graphql: str = ""
+    login: str | None = None
 
 
 def job_of(environ: Mapping[str, str]) -> Job:
@@ -50,6 +53,8 @@ def job_of(environ: Mapping[str, str]) -> Job:
             request=_request_of_event(environ.get("GITHUB_EVENT_PATH", "")),
             token=_token(token, "GITHUB_TOKEN", "env: GITHUB_TOKEN: ${{ github.token }}"),
             token_header=("Authorization", "Bearer "),
+            graphql=_other(environ, "GITHUB_GRAPHQL_URL"),
+            login=environ.get("AMSCTL_FORGE_LOGIN") or None,
         )
     if environ.get("GITLAB_CI") == "true":
         own = environ.get("AMSCTL_GITLAB_TOKEN", "")
@@ -64,6 +69,8 @@ def job_of(environ: Mapping[str, str]) -> Job:
                 own or environ.get("CI_JOB_TOKEN", ""), "AMSCTL_GITLAB_TOKEN", "a project access token with scope api, as a CI/CD variable"
             ),
             token_header=("PRIVATE-TOKEN", "") if own else ("JOB-TOKEN", ""),
+            graphql=_other(environ, "CI_API_GRAPHQL_URL"),
+            login=environ.get("AMSCTL_FORGE_LOGIN") or None,
         )
     raise ForgeError(
         "this is no job of a pipeline that amsctl knows",
@@ -84,6 +91,11 @@ def _address(environ: Mapping[str, str], name: str) -> str:
     if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise ForgeError("the token would be sent without encryption", where=name, expected="https://…")
     return url
+
+
+def _other(environ: Mapping[str, str], name: str) -> str:
+    """The address of the other API; empty where the pipeline sets none."""
+    return _address(environ, name) if environ.get(name) else ""
 
 
 def _token(text: str, name: str, hint: str) -> Secret:

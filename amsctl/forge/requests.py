@@ -1,15 +1,35 @@
-"""The pull or merge request that a job, or a commit that was merged, belongs to: whose it is, and what reviewers said (``amsctl.reviews/v1``)."""
+"""The pull or merge request that a job, or a commit that was merged, belongs to, and everything that the forge says of who made it, what was shown and what
+reviewers said (``amsctl.reviews/v1``).
+
+What a forge lists in part is never taken for the whole: it is written into ``unknown``, and nothing counts as long as that says anything.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, Any, Final
 
 from amsctl.errors import ForgeError
 from amsctl.forge.calls import Caller, Json
 from amsctl.forge.pipeline import Forge
 
 REVIEWS_FORMAT: Final = "amsctl.reviews/v1"
-_GITHUB_STATES: Final = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes-requested", "DISMISSED": "dismissed"}
+
+Content = Callable[[IO[bytes]], str | None]
+"""The content of the plan (``planning.content``) that a file holds; ``None`` where it is no plan that can be read."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What was found of a request, and what could not be found whole."""
+
+    commits: list[dict[str, object]] = field(default_factory=list)
+    pushes: list[dict[str, object]] = field(default_factory=list)
+    plans: list[dict[str, object]] = field(default_factory=list)
+    reviews: list[dict[str, object]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def request_of(caller: Caller, commit: str | None) -> Json:
@@ -21,7 +41,9 @@ def request_of(caller: Caller, commit: str | None) -> Json:
         commit = commit or caller.job.commit
         commits = f"{repository}/commits" if github else f"{repository}/repository/commits"
         members = ("merge_commit_sha",) if github else ("merge_commit_sha", "squash_commit_sha", "sha")
-        found = [one for one in caller.pages(f"{commits}/{commit}/{kind}") if commit in {*(one.get(name) for name in members), _head(one)}]
+        found = [
+            one for one in caller.pages(f"{commits}/{commit}/{kind}") if commit in {*(one.get(name) for name in members), head_of(one)}
+        ]
         if len(found) != 1:
             raise ForgeError(
                 "the commit does not come from exactly one pull or merge request",
@@ -39,113 +61,57 @@ def repository_path(caller: Caller) -> str:
     return f"/repos/{caller.job.repository}" if caller.job.forge is Forge.GITHUB else f"/projects/{caller.job.repository}"
 
 
-def _head(request: Json) -> str:
+def head_of(request: Json) -> str:
+    """The commit at the head of a request's branch."""
     head = request.get("head")
     return str(head.get("sha")) if isinstance(head, dict) else str(request.get("sha"))
 
 
-def head_of(request: Json) -> str:
-    """The commit at the head of a request's branch."""
-    return _head(request)
+def reviews_of(caller: Caller, commit: str | None, read_at: str, *, artifact: str, content: Content) -> dict[str, object]:
+    """The request with its commits, pushes, plans and reviews, in the format that apply reads. ``artifact`` names the artifact (GitHub) or job (GitLab)
+    that holds its plans.
+    """
+    from amsctl.forge import github, gitlab
 
-
-def reviews_of(caller: Caller, commit: str | None, read_at: str) -> dict[str, object]:
-    """The request and its reviews, in the format that apply reads."""
+    room = github if caller.job.forge is Forge.GITHUB else gitlab
     try:
         request = request_of(caller, commit)
-        return _github(caller, request, read_at) if caller.job.forge is Forge.GITHUB else _gitlab(caller, request, read_at)
+        return {"format": REVIEWS_FORMAT, "read_at": read_at, **room.record_of(caller, request, artifact, content)}
     except (KeyError, TypeError, ValueError):
         raise ForgeError(f"{caller.job.forge} tells less of the request than it should", hint="is it a forge that amsctl knows?") from None
 
 
-# --- GitHub ---
+def told(record: Record) -> dict[str, object]:
+    """The lists of a record, as the format has them."""
+    return {name: getattr(record, name) for name in Record.__slots__}
 
 
-def _github(caller: Caller, request: Json, read_at: str) -> dict[str, object]:
-    path = f"{repository_path(caller)}/pulls/{request['number']}"
-    commits = caller.pages(f"{path}/commits")
-    people = {
-        str(person["login"])
-        for one in commits
-        for person in (one.get("author"), one.get("committer"))
-        if isinstance(person, dict) and person
-    }
-    listed = [
-        {
-            "by": review["user"]["login"],
-            "state": _GITHUB_STATES.get(str(review["state"]), "commented"),
-            "commit": review.get("commit_id"),
-            "at": review["submitted_at"],
-        }
-        for review in caller.pages(f"{path}/reviews")
-        if isinstance(review.get("user"), dict) and review.get("submitted_at")
-    ]
-    return {
-        "format": REVIEWS_FORMAT,
-        "forge": "github",
-        "url": request["html_url"],
-        "number": request["number"],
-        "state": "merged" if request.get("merged") else request["state"],
-        "base": request["base"]["ref"],
-        "head_commit": head_of(request),
-        "merge_commit": request.get("merge_commit_sha") if request.get("merged") else None,
-        "author": request["user"]["login"],
-        "contributors": sorted(people),
-        "pusher": _github_pusher(caller, request),
-        "read_at": read_at,
-        "reviews": listed,
-    }
+def member(value: object, *path: str) -> Any:
+    """What stands at a path of objects; ``None`` where any of them is none or lacks it."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
-def _github_pusher(caller: Caller, request: Json) -> str | None:
-    """Who pushed the commit at the head; ``None`` where GitHub does not tell (of a fork, or too long ago)."""
-    head: Any = request["head"]
-    if not isinstance(head.get("repo"), dict) or head["repo"].get("full_name") != caller.job.repository:
+def moment_text(text: object) -> str | None:
+    """A time of a forge (RFC 3339) as UTC, ``YYYY-MM-DDTHH:MM:SSZ``, fractions cut off; ``None`` where it is none."""
+    if not isinstance(text, str):
         return None
-    for entry in caller.pages(f"{repository_path(caller)}/activity", ref=f"refs/heads/{head['ref']}"):
-        if entry.get("after") == head["sha"] and isinstance(entry.get("actor"), dict):
-            return str(entry["actor"]["login"])
-    return None
-
-
-# --- GitLab ---
-
-
-def _gitlab(caller: Caller, request: Json, read_at: str) -> dict[str, object]:
-    path = f"{repository_path(caller)}/merge_requests/{request['iid']}"
-    head = head_of(request)
-    versions = [one["created_at"] for one in caller.pages(f"{path}/versions") if one.get("head_commit_sha") == head]
-    since = max(map(str, versions), default=None)
-    approvals = caller.get(f"{path}/approvals")
-    listed = []
-    for approval in approvals["approved_by"]:
-        at = approval.get("approved_at")
-        # An approval is of the request; that it is of its head is known only from the times.
-        known = isinstance(at, str) and since is not None and at >= since
-        listed.append({"by": approval["user"]["username"], "state": "approved", "commit": head if known else None, "at": at or read_at})
-    people = {str(one[name]) for one in caller.pages(f"{path}/commits") for name in ("author_email", "committer_email") if one.get(name)}
-    state = {"opened": "open"}.get(str(request["state"]), str(request["state"]))
-    return {
-        "format": REVIEWS_FORMAT,
-        "forge": "gitlab",
-        "url": request["web_url"],
-        "number": request["iid"],
-        "state": state,
-        "base": request["target_branch"],
-        "head_commit": head,
-        "merge_commit": request.get("merge_commit_sha") or request.get("squash_commit_sha"),
-        "author": request["author"]["username"],
-        "contributors": sorted(people),
-        "pusher": _gitlab_pusher(caller, path, head),
-        "read_at": read_at,
-        "reviews": listed,
-    }
-
-
-def _gitlab_pusher(caller: Caller, path: str, head: str) -> str | None:
-    """Who pushed the head: whose push began its first pipeline; ``None`` where there was none."""
-    numbers = [int(one["id"]) for one in caller.pages(f"{path}/pipelines") if one.get("sha") == head]
-    if not numbers:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
         return None
-    user = caller.get(f"{repository_path(caller)}/pipelines/{min(numbers)}").get("user")
-    return str(user["username"]) if isinstance(user, dict) else None
+    return None if found.tzinfo is None else found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Accounts:
+    """What accounts may do, asked once each."""
+
+    def __init__(self, ask: Callable[[Mapping[str, Any]], str]) -> None:
+        self._ask, self._known = ask, dict[str, str]()
+
+    def standing(self, user: Mapping[str, Any], name: str) -> str:
+        """``writes``, ``reads``, ``bot`` or ``unknown``."""
+        if name not in self._known:
+            self._known[name] = self._ask(user)
+        return self._known[name]

@@ -14,29 +14,63 @@ MOST_CHARACTERS: Final = 65_536
 """Of a comment at GitHub; GitLab takes more."""
 _BOT: Final = "github-actions[bot]"
 """Who a job's own token speaks as at GitHub; such a token cannot ask who it is."""
+_SHOWS: Final = re.compile(r"<!-- amsctl:[A-Za-z0-9._-]+ (sha256:[0-9a-f]{64}) -->")
 
 
-def marker(name: str) -> str:
-    """The first line of a text of ours."""
-    return f"<!-- amsctl:{re.sub('[^A-Za-z0-9._-]', '_', name).replace('--', '-_')} -->"
+def marker(name: str, content: str | None = None) -> str:
+    """The first line of a text of ours; ``content`` is that of the plan which the text shows (``planning.content``)."""
+    shown = "" if content is None else f" {content}"
+    return f"<!-- amsctl:{re.sub('[^A-Za-z0-9._-]', '_', name).replace('--', '-_')}{shown} -->"
 
 
-def comment(caller: Caller, text: str, name: str) -> str:
-    """Write ``text`` as the one comment called ``name`` on the request of this job; its address."""
+def comment(caller: Caller, text: str, name: str, *, content: str | None = None) -> str:
+    """Write ``text`` as the one comment called ``name`` on the request of this job; its address. ``content`` is that of the plan which it shows."""
     request = caller.job.request
     if request is None:
         raise ForgeError(
             "this job runs for no pull or merge request, so there is nothing to comment on", hint="run it on pull_request events"
         )
-    body = _body(text, name)
-    listed = f"{_repository(caller)}/{'issues' if _is_github(caller) else 'merge_requests'}/{request}/{'comments' if _is_github(caller) else 'notes'}"
+    body = _fitting(text, f"{marker(name, content)}\n")
+    listed = _comments(caller, request)
     ours = _first(_ours(caller, listed, name))
     if ours is None:
-        return _address(caller.send("POST", listed, {"body": body}))
+        made = caller.send("POST", listed, {"body": body})
+        ours = _older(caller, listed, name, made)
+        if ours is None:
+            return _address(made)
     if ours.get("body") == body:
         return _address(ours)
     one = f"{_repository(caller)}/issues/comments/{_id(ours)}" if _is_github(caller) else f"{listed}/{_id(ours)}"
     return _address(caller.send("PATCH" if _is_github(caller) else "PUT", one, {"body": body}))
+
+
+def _comments(caller: Caller, request: int) -> str:
+    return f"{_repository(caller)}/{'issues' if _is_github(caller) else 'merge_requests'}/{request}/{'comments' if _is_github(caller) else 'notes'}"
+
+
+def _older(caller: Caller, listed: str, name: str, made: Json) -> Json | None:
+    """The comment of ours that there was already, where only the answer to a new one says who we are (the token of an App); the new one is then taken
+    back.
+    """
+    who = _login(caller, made)
+    if not _is_github(caller) or who is None or who.casefold() == _who_we_are(caller).casefold():
+        return None
+    older = next((one for one in _ours(caller, listed, name, mine=who) if _id(one) != _id(made)), None)
+    if older is not None:
+        caller.send("DELETE", f"{_repository(caller)}/issues/comments/{_id(made)}", {})
+    return older
+
+
+def contents_said(caller: Caller, request: int) -> Iterator[tuple[Json, str]]:
+    """The comments of ours on a request that show a plan, each with the content that its first line names."""
+    mine: str | None = None
+    for item in caller.pages(_comments(caller, request)):
+        match = _SHOWS.fullmatch(_first_line(item.get("body")))
+        if match is None:
+            continue
+        mine = mine or _who_we_are(caller)
+        if (_login(caller, item) or "").casefold() == mine.casefold():
+            yield item, match[1]
 
 
 def issue(caller: Caller, text: str, name: str, *, title: str, label: str | None, close: bool) -> str:
@@ -47,7 +81,7 @@ def issue(caller: Caller, text: str, name: str, *, title: str, label: str | None
     ours = _first(_ours(caller, listed, name, member=member, state=state))
     if close:
         return "" if ours is None else _address(_closed(caller, f"{listed}/{_number(caller, ours)}", text))
-    body: dict[str, object] = {"title": title, member: _body(text, name)}
+    body: dict[str, object] = {"title": title, member: _fitting(text, f"{marker(name)}\n")}
     if ours is not None:
         return _address(caller.send("PATCH" if _is_github(caller) else "PUT", f"{listed}/{_number(caller, ours)}", body))
     if label is not None:
@@ -60,10 +94,6 @@ def _closed(caller: Caller, one: str, text: str) -> Json:
     end = {"state": "closed", "state_reason": "completed"} if _is_github(caller) else {"state_event": "close"}
     answer: Json = caller.send("PATCH" if _is_github(caller) else "PUT", one, end)
     return answer
-
-
-def _body(text: str, name: str) -> str:
-    return _fitting(text, f"{marker(name)}\n")
 
 
 def _fitting(text: str, head: str = "") -> str:
@@ -79,27 +109,51 @@ def _fitting(text: str, head: str = "") -> str:
     return head + text
 
 
-def _ours(caller: Caller, listed: str, name: str, *, member: str = "body", **query: str) -> Iterator[Json]:
+def _ours(caller: Caller, listed: str, name: str, *, member: str = "body", mine: str | None = None, **query: str) -> Iterator[Json]:
     """What we wrote, the oldest first."""
     query = {**query, "sort": "created"} | ({"direction": "asc"} if _is_github(caller) else {"order_by": "created_at", "sort": "asc"})
-    mine: str | None = None
+    begin, end = marker(name).removesuffix(" -->"), " -->"
     for item in caller.pages(listed, **query):
-        if str(item.get(member) or "").replace("\r\n", "\n").partition("\n")[0].strip() != marker(name):
+        line = _first_line(item.get(member))
+        if line != begin + end and not (line.startswith(f"{begin} ") and _SHOWS.fullmatch(line)):
             continue
         mine = mine or _who_we_are(caller)
-        author = item.get("user") if _is_github(caller) else item.get("author")
-        if isinstance(author, dict) and str(author.get("login" if _is_github(caller) else "username")).casefold() == mine.casefold():
+        if (_login(caller, item) or "").casefold() == mine.casefold():
             yield item
 
 
+def _first_line(text: object) -> str:
+    return str(text or "").replace("\r\n", "\n").partition("\n")[0].strip()
+
+
+def _login(caller: Caller, item: Json) -> str | None:
+    author = item.get("user") if _is_github(caller) else item.get("author")
+    name = author.get("login" if _is_github(caller) else "username") if isinstance(author, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def _who_we_are(caller: Caller) -> str:
+    """The account of the job's token: as the job names it, or the forge; at GitHub, where a job's own token cannot ask, the usual one."""
+    if caller.job.login is not None:
+        return caller.job.login
     try:
         user = caller.get("/user")
     except ForgeError:
         if not _is_github(caller):
             raise
-        return _BOT
+        return _viewer(caller) or _BOT
     return str(user["login" if _is_github(caller) else "username"])
+
+
+def _viewer(caller: Caller) -> str | None:
+    """Who GitHub's other API takes us for: it knows the token of an App."""
+    try:
+        answer = caller.ask("query { viewer { login } }", {})
+    except ForgeError:
+        return None
+    viewer = answer["data"].get("viewer")
+    name = viewer.get("login") if isinstance(viewer, dict) else None
+    return name if isinstance(name, str) and name else None
 
 
 def _first(items: Iterator[Json]) -> Json | None:
