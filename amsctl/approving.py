@@ -1,26 +1,29 @@
-"""Whether enough people agreed to a plan: its approvals held against the project as it is now and the base branch that the plan was made for.
-
-Lists of approvers and rules count as they stand in both: a change adds no approver of its own, and who was taken off the list since does not count.
-"""
+"""Whether enough people agreed to a plan: the project as it is now and the base branch that the plan was made for, as facts for ``approvals.judging``."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import Approval, Statement
-from amsctl.approvals.judge import Judgement, People, judge_reviews, judge_signatures, main_name
-from amsctl.approvals.signatures import people_in, sign, signer_of
+from amsctl.approvals.decision import PlanFacts
+from amsctl.approvals.judging import Case, Rules, SignedCommit, judge, sign, usual_mode
+from amsctl.approvals.makers import UnknownMakers
+from amsctl.approvals.signatures import Keygen, find_keygen
+from amsctl.approvals.signers import SignerList, parse_signers, read_signers
 from amsctl.base import file_at, project_at
-from amsctl.commit import contributors_of
 from amsctl.config import Approvals, ApprovalSource, Project
 from amsctl.errors import ApprovalMissing
 from amsctl.flow import approvals_needed
+from amsctl.planning.content import content_of
+from amsctl.provenance.commits import commits_between
+from amsctl.provenance.facts import Unknown
+from amsctl.provenance.repository import Repository, find
 
 if TYPE_CHECKING:
     from amsctl.applying.ports import Clock
@@ -38,163 +41,46 @@ class Given:
 
 
 def approved(
-    plan: Plan, project: Project, given: Given, clock: Clock, overrides: Sequence[GuardName] = ()
-) -> tuple[dict[str, object], ...]:
-    """The approvals that count, as the ledger keeps them. ApprovalMissing when they are not enough, with what was wrong and who could approve."""
-    asked = _asked(plan, project)
-    needed = max(approvals_needed(plan, project.safeguards, overrides), asked.needed(overrides))
-    if needed == 0:
+    plan: Plan, project: Project, given: Given, clock: Clock, overrides: Sequence[GuardName] = (), *, branch: str | None = None
+) -> tuple[Mapping[str, object], ...]:
+    """The approvals that count, as the ledger keeps them. ApprovalMissing when they are not enough, with what was wrong and who could approve.
+
+    ``branch`` is the name of the branch of record, which reviewed requests must be for.
+    """
+    base = None if plan.origin.base is None else project_at(project.root, plan.origin.base.commit)
+    here = approvals_needed(plan, project.safeguards, overrides)
+    there = 0 if base is None else approvals_needed(plan, base.safeguards, overrides)
+    if max(here, there) == 0:
         return ()
-    people = asked.people()
-    now = datetime.fromtimestamp(clock.wall(), UTC)
-    if asked.source is ApprovalSource.SIGNATURES:
-        found = judge_signatures(plan, given.approvals, settings=asked.settings, people=people, signer=asked.signer, now=now)
-    elif given.reviews is None:
-        found = Judgement(refused=["no reviews were brought along (amsctl ci reviews -o FILE, amsctl apply --reviews FILE)"])
-    else:
-        known = People(made_it=people.made_it | _makers(given.reviews), may=people.may)
-        people, found = known, judge_reviews(plan, given.reviews, settings=asked.settings, people=known, now=now)
-    if len(found.counted) < needed:
-        _refuse(needed, found, people, asked.source)
-    return tuple(found.counted)
-
-
-def _makers(reviews: Reviews) -> frozenset[str]:
-    return frozenset({reviews.author, *reviews.contributors, *([reviews.pusher] if reviews.pusher else [])})
-
-
-def _refuse(needed: int, found: Judgement, people: People, source: ApprovalSource) -> NoReturn:
-    could = people.could(found.names)
-    whose = (
-        "whoever may review there and has not made the change"
-        if source is not ApprovalSource.SIGNATURES
-        else "nobody on the list of signers"
-    )
-    raise ApprovalMissing(
-        f"the plan needs {needed} {'approval' if needed == 1 else 'approvals'}",
-        found=f"{len(found.counted)} that count{'s' if len(found.counted) == 1 else ''}" + "".join(f"; {one}" for one in found.refused),
-        hint=f"could approve: {', '.join(could) or whose}",
-    )
-
-
-class _Asked:
-    """What is asked for now and on the base branch."""
-
-    def __init__(self, plan: Plan, project: Project, base: Project | None) -> None:
-        self.plan, self.project, self.base = plan, project, base
-        environment = plan.target.environment
-        found = [one.safeguards.at(environment).approvals for one in (project, base) if one is not None]
-        self.settings: tuple[Approvals, ...] = tuple(one for one in found if one is not None)
-
-    def needed(self, overrides: Sequence[GuardName]) -> int:
-        """The most that the base branch asks for."""
-        return 0 if self.base is None else approvals_needed(self.plan, self.base.safeguards, overrides)
-
-    def signed_ones(self) -> tuple[Approvals, ...]:
-        """The settings; ApprovalMissing where no signatures are asked for."""
-        if not self.settings:
-            raise ApprovalMissing("the project asks for no approvals", where=f"spec.approvals, environment {self.plan.target.environment}")
-        if self.source is not ApprovalSource.SIGNATURES:
-            raise ApprovalMissing(
-                "approvals are reviews here, and no signatures",
-                found=f"approvals: {self.source}",
-                hint="approve the pull or merge request at the commit that was planned",
-            )
-        return self.settings
-
-    @property
-    def source(self) -> ApprovalSource:
-        """Where approvals come from; ApprovalMissing where it is not the same everywhere."""
-        sources = {one.source for one in self.settings} | ({self.plan.approvals.source} if self.plan.approvals is not None else set())
-        if len(sources) > 1:
-            raise ApprovalMissing(
-                "where approvals come from has changed since the plan was made",
-                expected="one of them",
-                found=" and ".join(sorted(sources)),
-                hint="plan again",
-            )
-        return sources.pop()
-
-    def people(self) -> People:
-        """Who made the change, by git itself: what the plan says of it is not enough. ApprovalMissing where that cannot be known."""
-        git, base = self.plan.origin.git, self.plan.origin.base
-        if git is None or git.dirty:
-            raise ApprovalMissing(
-                "the plan was made of manifests that are not those of a commit, so nobody knows whose change it is",
-                hint="commit them, plan again, and have that plan approved",
-            )
-        if base is None:
-            raise ApprovalMissing(
-                "the plan was made without a base branch, whose list says who may approve",
-                hint="amsctl plan --base origin/main -o FILE, with the branch that the change is to be merged into",
-            )
-        told = contributors_of(self.project.root, git.commit, base.commit)
-        if told is None:
-            raise ApprovalMissing(
-                "git does not know the commit that was planned, so nobody knows whose change it is",
-                where=git.commit,
-                hint="git fetch origin COMMIT, and apply again",
-            )
-        address = git.author.rpartition("<")[2].removesuffix(">")
-        made_it = {address, *git.contributors, *told, *([git.started_by] if git.started_by else [])} - {""}
-        return People(made_it=frozenset(made_it), may=self._may())
-
-    def _may(self) -> tuple[frozenset[str], ...]:
-        """Who could approve, by both lists."""
-        if self.source is ApprovalSource.SIGNATURES:
-            here, there = map(people_in, self._lists())
-            return tuple(here[key] | there[key] for key in here if key in there)
-        listed = [frozenset(one.approvers) for one in self.settings if one.approvers]
-        return tuple(frozenset({name}) for name in frozenset.intersection(*listed)) if listed else ()
-
-    def _lists(self) -> tuple[str, str]:
-        """The list of signers here, and on the base branch."""
-        settings = self.project.approvals or (None if self.base is None else self.base.approvals) or Approvals()
-        return _list_here(self.project.root, settings.signers), self._list_there()
-
-    def _list_there(self) -> str:
-        assert self.plan.origin.base is not None
-        there = None if self.base is None or self.base.approvals is None else self.base.approvals
-        if there is None:
-            return ""  # the base branch names nobody yet: who may approve is merged first
-        content = file_at(self.project.root, self.plan.origin.base.commit, there.signers)
-        return "" if content is None else content.decode("utf-8", "surrogateescape")
-
-    def signer(self, approval: Approval) -> frozenset[str]:
-        """All names of whoever signed; none where one of the lists does not know the key."""
-        known = [signer_of(approval, text) for text in self._lists()]
-        return frozenset.union(*known) if all(known) else frozenset()
-
-
-def _asked(plan: Plan, project: Project) -> _Asked:
-    base = plan.origin.base
-    return _Asked(plan, project, None if base is None else project_at(project.root, base.commit))
-
-
-def _list_here(root: str, path: str) -> str:
-    try:
-        with open(os.path.join(root, path), encoding="utf-8", errors="surrogateescape") as stream:
-            return stream.read()
-    except OSError as error:
-        raise ApprovalMissing(
-            "the list of signers cannot be read",
-            where=path,
-            found=error.strerror,
-            hint='write NAME namespaces="amsctl-approval" PUBLIC-KEY, a line for each who may approve (docs/howto/approvals.md)',
-        ) from None
+    case = _case(plan, project, base, here, there, branch)
+    decision = judge(case, given.approvals, given.reviews, keygen=_keygen(project), now=datetime.fromtimestamp(clock.wall(), UTC))
+    refusal = decision.refusal()
+    if refusal is not None:
+        raise refusal
+    return decision.approvals
 
 
 def sign_plan(plan: Plan, project: Project, key: str, clock: Clock, *, verdict_sha256: str | None, reason: str | None) -> Approval:
     """An approval of a plan, signed with a key. ApprovalMissing when the project asks for none that is signed, or it would not count: the key is not
-    on the list, or belongs to somebody who made the change.
+    on the list, or belongs to a person who made the change.
     """
-    asked = _asked(plan, project)
-    settings = asked.signed_ones()
-    people, now = asked.people(), clock.wall()
+    base = None if plan.origin.base is None else project_at(project.root, plan.origin.base.commit)
+    settings = [one for one in (_settings(plan, project), _settings(plan, base)) if one is not None]
+    if not settings:
+        raise ApprovalMissing("the project asks for no approvals", where=f"spec.approvals, environment {plan.target.environment}")
+    if all(one.source is not ApprovalSource.SIGNATURES for one in settings):
+        raise ApprovalMissing(
+            "approvals are reviews here, and no signatures",
+            found=f"approvals: {settings[0].source}",
+            hint="approve the pull or merge request at the commit that was planned",
+        )
+    case = _case(plan, project, base, 1, 1, None)
     draft = Statement(
         plan_digest=plan.digest,
         environment=plan.target.environment,
         url=plan.target.url,
+        ams=case.plan.ams,
+        base_commit=case.plan.base_commit,
         by="",
         made_at=stamp(clock),
         expires_at=stamp(clock, later_seconds=3600 * min(one.valid_hours for one in settings)),
@@ -202,24 +88,70 @@ def sign_plan(plan: Plan, project: Project, key: str, clock: Clock, *, verdict_s
         verdict_sha256=verdict_sha256,
         reason=reason,
     )
-    # Whose key it is, the list tells: the draft is signed to find out, and thrown away.
-    names = asked.signer(Approval(statement=draft, signature=sign(draft.to_sign(), key)))
-    if not names:
+    return sign(draft, case, key, keygen=_keygen(project)(), now=datetime.fromtimestamp(clock.wall(), UTC))
+
+
+def _keygen(project: Project) -> Callable[[], Keygen]:
+    repository = find(project.root)
+    outside = repository.top if isinstance(repository, Repository) else project.root
+    return lambda: find_keygen(os.environ, outside=outside)
+
+
+def _settings(plan: Plan, project: Project | None) -> Approvals | None:
+    return None if project is None else project.safeguards.at(plan.target.environment).approvals
+
+
+def _case(plan: Plan, project: Project, base: Project | None, here: int, there: int, branch: str | None) -> Case:
+    git, base_commit = plan.origin.git, plan.origin.base
+    if git is None or git.dirty:
         raise ApprovalMissing(
-            "the key is not on the list of those who may approve",
-            where=key,
-            expected=f"a key of {', '.join(people.could()) or 'somebody on the list'}, here and on the base branch",
-            hint="have it added, merged, and the plan made again (docs/howto/approvals.md)",
+            "the plan was made of manifests that are not those of a commit, so it is unknown whose change it is",
+            hint="commit them, plan again, and have that plan approved",
         )
-    statement = replace(draft, by=main_name(names))
-    found = judge_signatures(
-        plan,
-        [approval := Approval(statement=statement, signature=sign(statement.to_sign(), key))],
-        settings=settings,
-        people=people,
-        signer=asked.signer,
-        now=datetime.fromtimestamp(now, UTC),
+    if base_commit is None:
+        raise ApprovalMissing(
+            "the plan was made without a base branch, whose list says who may approve",
+            hint="amsctl plan --base origin/main -o FILE, with the branch that the change is to be merged into",
+        )
+    rules = []
+    settings = _settings(plan, project)
+    if settings is not None:
+        signers = read_signers(project.root, settings.signers) if settings.source is ApprovalSource.SIGNATURES else None
+        rules.append(
+            Rules(place="the project file here", settings=settings, needed=here, mode=usual_mode(settings.source), signers=signers)
+        )
+    said = _settings(plan, base)
+    settings = said or settings or Approvals()
+    signers = None if said is None or said.source is not ApprovalSource.SIGNATURES else _list_at(project, base_commit.commit, said.signers)
+    # The base branch names no one yet: who may approve is merged first.
+    needed = there if said is not None else here
+    rules.append(Rules(place="the base branch", settings=settings, needed=needed, mode=usual_mode(settings.source), signers=signers))
+    return Case(
+        plan=PlanFacts(
+            digest=plan.digest,
+            content=content_of(plan),
+            environment=plan.target.environment,
+            url=plan.target.url,
+            ams=plan.target.ams,
+            commit=git.commit,
+            base_commit=base_commit.commit,
+        ),
+        rules=tuple(rules),
+        commits=_commits(project, base_commit.commit, git.commit),
+        also=frozenset([git.started_by] if git.started_by else []),
+        branch=branch,
     )
-    if found.refused:
-        raise ApprovalMissing("this approval would not count", found="; ".join(found.refused))
-    return approval
+
+
+def _list_at(project: Project, commit: str, path: str) -> SignerList | None:
+    content = file_at(project.root, commit, path)
+    return None if content is None else parse_signers(content, f"{path} at {commit[:12]}")
+
+
+def _commits(project: Project, base: str, head: str) -> Sequence[SignedCommit] | UnknownMakers:
+    repository = find(project.root)
+    if repository is None or isinstance(repository, Unknown):
+        reason = "there is no repository" if repository is None else repository.reason
+        return UnknownMakers(reason=reason, hint="" if repository is None else repository.hint)
+    found = commits_between(repository, base, head)
+    return UnknownMakers(reason=found.reason, hint=found.hint) if isinstance(found, Unknown) else found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -13,17 +14,29 @@ from amsctl.planning.fingerprint import canonical
 
 APPROVAL_FORMAT: Final = "amsctl.approval/v1"
 _MOST_TEXT: Final = 4_096
+_DIGEST: Final = re.compile("sha256:[0-9a-f]{64}")
+LEAST_DIGITS: Final = 32
+"""Of a digest that a person names: two plans of the same twelve are found in two minutes."""
+
+
+def is_digest_of(text: str, digest: str) -> bool:
+    """Whether a text names a digest (``sha256:…``): its beginning, with 32 digits at least; ``sha256:`` may be left out."""
+    digits = text.removeprefix("sha256:")
+    return len(digits) >= LEAST_DIGITS and digest.removeprefix("sha256:").startswith(digits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What is signed. Times are UTC, ``YYYY-MM-DDTHH:MM:SSZ``. ``verdict_sha256`` is over the file of a verdict of own policies, ``None`` where none was
-    looked at; ``nonce`` tells two approvals of one person apart.
+    """What is signed. ``plan_digest`` is whole; ``ams`` names the AMS of the environment, ``base_commit`` the commit of the branch of record that the plan
+    is held against (``None`` without one). Times are UTC, ``YYYY-MM-DDTHH:MM:SSZ``. ``verdict_sha256`` is over the file of a verdict of own policies,
+    ``None`` where none was looked at; ``nonce`` tells two approvals of one person apart.
     """
 
     plan_digest: str
     environment: str
     url: str
+    ams: str
+    base_commit: str | None
     by: str
     made_at: str
     expires_at: str
@@ -42,7 +55,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A statement with its signature (OpenSSH, armored). Only ``signatures.verify`` tells whether it is anybody's."""
+    """A statement with its signature (OpenSSH, armored). Only ``signatures.check_approval`` tells whether it holds."""
 
     statement: Statement
     signature: str
@@ -66,7 +79,7 @@ def decode_approval(value: object, file: str) -> Approval:
     if outer["format"] != APPROVAL_FORMAT:
         raise _not_one(file, "format", APPROVAL_FORMAT, outer["format"])
     inner = _object(outer["statement"], tuple(Statement.__slots__), file, "statement")
-    optional = ("verdict_sha256", "reason")
+    optional = ("base_commit", "verdict_sha256", "reason")
     for name, text in (*inner.items(), ("signature", outer["signature"])):
         if not ((isinstance(text, str) and len(text) <= _MOST_TEXT) or (text is None and name in optional)):
             raise _not_one(file, name, f"a text of at most {_MOST_TEXT:,} characters", text)
@@ -79,6 +92,8 @@ def decode_approval(value: object, file: str) -> Approval:
         approval.sha256  # noqa: B018  half a character cannot be signed
     except UnicodeEncodeError:
         raise _not_one(file, "statement", "text", "half a character") from None
+    if _DIGEST.fullmatch(approval.statement.plan_digest) is None:
+        raise _not_one(file, "plan_digest", "sha256: and 64 digits", approval.statement.plan_digest)
     return approval
 
 

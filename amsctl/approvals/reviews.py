@@ -1,11 +1,11 @@
-"""Reviews of a pull or merge request, as ``amsctl ci reviews`` wrote them (``amsctl.reviews/v1``), as a value."""
+"""A pull or merge request, its commits, pushes, plans and reviews, as ``amsctl ci reviews`` wrote them (``amsctl.reviews/v1``), as a value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from amsctl.errors import ApprovalMissing
 
@@ -21,19 +21,62 @@ class ReviewState(StrEnum):
     COMMENTED = "commented"
 
 
+class Standing(StrEnum):
+    """Whether an account may write to the repository, by the forge. ``unknown`` counts for nothing."""
+
+    WRITES = "writes"
+    READS = "reads"
+    BOT = "bot"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """One review: whose, of which commit (``None`` where the forge does not tell), when."""
+    """One review: whose, of which commit (``None`` where the forge does not tell), when, and what the account may do."""
 
     by: str
     state: ReviewState
     commit: str | None
     at: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRecord:
+    """A commit as the forge lists it: the accounts to which it counts the addresses of author and committer (``None``: none), and the account whose
+    signature it verified.
+    """
+
+    id: str
+    author: str | None
+    committer: str | None
+    verified: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRecord:
+    """One push to the request's branch: the commits before and after, the account, and when."""
+
+    before: str
+    after: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRecord:
+    """A plan that the request showed: its content (``planning.content``), since when by the forge's clock, and what says so."""
+
+    content: str
+    at: str
+    seen_in: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviews:
-    """A request, who made it, and its reviews from the oldest on."""
+    """A request and everything that the forge says of it. ``unknown`` tells what could not be read whole: nothing counts as long as it says anything.
+    ``reviews`` and ``pushes`` are sorted, the oldest first; ``plans`` likewise.
+    """
 
     forge: str
     url: str
@@ -43,8 +86,10 @@ class Reviews:
     head_commit: str
     merge_commit: str | None
     author: str
-    contributors: tuple[str, ...]
-    pusher: str | None
+    commits: tuple[CommitRecord, ...]
+    pushes: tuple[PushRecord, ...]
+    plans: tuple[PlanRecord, ...]
+    unknown: tuple[str, ...]
     read_at: str
     reviews: tuple[Review, ...]
 
@@ -54,24 +99,38 @@ def decode_reviews(value: object, file: str) -> Reviews:
     outer = _members(value, ("format", *Reviews.__slots__), file)
     if outer.pop("format") != REVIEWS_FORMAT:
         raise _not_as(file, "format", REVIEWS_FORMAT)
-    listed = outer.pop("reviews")
-    if not isinstance(listed, list):
-        raise _not_as(file, "reviews", "a list")
     for name, is_right in _RIGHT.items():
         if not is_right(outer[name]):
             raise _not_as(file, name, "what amsctl ci reviews writes")
-    reviews = tuple(_review(item, f"{file}: reviews[{number}]") for number, item in enumerate(listed))
-    contributors = tuple(outer.pop("contributors"))
-    return Reviews(**outer, contributors=contributors, reviews=tuple(sorted(reviews, key=lambda review: review.at)))
+    outer["unknown"] = tuple(outer["unknown"])
+    outer["commits"] = _all(outer["commits"], CommitRecord, f"{file}: commits")
+    outer["pushes"] = tuple(sorted(_all(outer["pushes"], PushRecord, f"{file}: pushes"), key=lambda one: one.at))
+    outer["plans"] = tuple(sorted(_all(outer["plans"], PlanRecord, f"{file}: plans"), key=lambda one: one.at))
+    outer["reviews"] = tuple(sorted(_all(outer["reviews"], Review, f"{file}: reviews"), key=lambda one: one.at))
+    return Reviews(**outer)
 
 
-def _review(value: object, where: str) -> Review:
-    members = _members(value, tuple(Review.__slots__), where)
-    if not (all(_is_text(members[name]) for name in ("by", "at")) and _is_text_or_none(members["commit"])):
-        raise _not_as(where, "by, commit, at", "texts")
-    if members["state"] not in list(ReviewState):
-        raise _not_as(where, "state", "one of " + ", ".join(ReviewState))
-    return Review(by=members["by"], state=ReviewState(members["state"]), commit=members["commit"], at=members["at"])
+_T = TypeVar("_T", CommitRecord, PushRecord, PlanRecord, Review)
+_WORDS: Final[Mapping[str, type[StrEnum]]] = {"state": ReviewState, "standing": Standing}
+_OPTIONAL: Final = frozenset({(CommitRecord, "author"), (CommitRecord, "committer"), (CommitRecord, "verified"), (Review, "commit")})
+
+
+def _all(listed: object, kind: type[_T], where: str) -> tuple[_T, ...]:
+    if not isinstance(listed, list):
+        raise _not_as(where, "top level", "a list")
+    return tuple(_one(item, kind, f"{where}[{number}]") for number, item in enumerate(listed))
+
+
+def _one(value: object, kind: type[_T], where: str) -> _T:
+    members = _members(value, tuple(kind.__slots__), where)
+    for name, text in members.items():
+        if not (isinstance(text, str) or (text is None and (kind, name) in _OPTIONAL)):
+            raise _not_as(where, name, "a text")
+        if kind is Review and name in _WORDS:
+            if text not in list(_WORDS[name]):
+                raise _not_as(where, name, "one of " + ", ".join(_WORDS[name]))
+            members[name] = _WORDS[name](text)
+    return kind(**members)
 
 
 def _is_text(value: object) -> bool:
@@ -92,9 +151,9 @@ def _is_texts(value: object) -> bool:
 
 _RIGHT: Final[Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(("forge", "url", "state", "base", "head_commit", "author", "read_at"), _is_text),
-    **dict.fromkeys(("merge_commit", "pusher"), _is_text_or_none),
+    "merge_commit": _is_text_or_none,
     "number": _is_number,
-    "contributors": _is_texts,
+    "unknown": _is_texts,
 }
 
 

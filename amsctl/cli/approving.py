@@ -35,10 +35,19 @@ def agreed_to(
     from amsctl.approving import approved
     from amsctl.config import ApprovalSource
 
-    counted = approved(plan, session.project(), _given(file, approvals, reviews), SystemClock(), overrides)
+    given = _given(file, approvals, reviews)
+    counted = approved(plan, session.project(), given, SystemClock(), overrides, branch=_branch(session))
     if any(one["how"] != ApprovalSource.SIGNATURES and one["how"] != "signature" for one in counted):
         _check_made_of_it(session, plan)
     return counted
+
+
+def _branch(session: Session) -> str | None:
+    """The branch of record, as the job's event names it."""
+    from amsctl.provenance.pipeline import pipeline_of
+
+    pipeline = pipeline_of(session.environ)
+    return pipeline.branch or None if pipeline is not None and isinstance(pipeline.branch, str) else None
 
 
 def _given(file: str, approvals: Sequence[str], reviews: str | None) -> Given:
