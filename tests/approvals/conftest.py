@@ -41,7 +41,7 @@ def original(ams: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Reposito
     git(root, "commit", "--quiet", "-m", "limits", who="root")
     git(root, "switch", "--quiet", "-c", "change")
     (root / "accounts" / "dv.yaml").write_text(ACCOUNT.replace("short: 600", "short: 1134"))
-    git(root, "commit", "--quiet", "-am", "RISK-7 raise")
+    git(root, "commit", "--quiet", "-am", "RISK-7 raise", key=keys["jo"])
     run_one: Run = run.__wrapped__()  # type: ignore[attr-defined]
     file = str(root.parent / f"{root.name}.plan.json")
     ran = run_one("-C", str(root), "plan", "--base", "main", "-o", file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import Approval, Statement
-from amsctl.approvals.signatures import sign
+from amsctl.approvals.signatures import find_keygen
 from amsctl.config import Project
 from amsctl.manifests.project import load_project
 from amsctl.planning.codec import sealed
@@ -18,6 +19,7 @@ from amsctl.planning.plan import Git, Plan
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z."""
+KEYGEN = find_keygen(os.environ, outside=None) if shutil.which("ssh-keygen") else None
 PEOPLE = ("sam", "kim", "lee", "jo", "mallory")
 RULES = """\
   approvals:
@@ -43,8 +45,10 @@ class StandingClock:
         raise AssertionError("nobody waits here")
 
 
-def git(folder: Path, *arguments: str, who: str = "jo") -> str:
-    name = ["-c", f"user.name={who}", "-c", f"user.email={who}@firm.example", "-c", "commit.gpgsign=false"]
+def git(folder: Path, *arguments: str, who: str = "jo", key: Path | None = None) -> str:
+    """Run git as somebody; ``key`` signs what is committed."""
+    name = ["-c", f"user.name={who}", "-c", f"user.email={who}@firm.example", "-c", f"commit.gpgsign={'false' if key is None else 'true'}"]
+    name += [] if key is None else ["-c", "gpg.format=ssh", "-c", f"user.signingKey={key}"]
     return subprocess.run(["git", "-C", str(folder), *name, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -55,7 +59,7 @@ def make_keys(folder: Path) -> Mapping[str, Path]:
     return {name: folder / name for name in PEOPLE}
 
 
-def line(keys: Mapping[str, Path], name: str, names: str = "", options: str = 'namespaces="amsctl-approval"') -> str:
+def line(keys: Mapping[str, Path], name: str, names: str = "", options: str = 'namespaces="amsctl-approval,git"') -> str:
     """A line of a list of signers."""
     kind, key = keys[name].with_suffix(".pub").read_text().split()[:2]
     return f"{names or f'{name}@firm.example,{name}-gh'} {options} {kind} {key}\n"
@@ -96,13 +100,16 @@ class Repository:
             plan_digest=plan.digest,
             environment=plan.target.environment,
             url=plan.target.url,
+            ams=plan.target.environment,
+            base_commit=None if plan.origin.base is None else plan.origin.base.commit,
             by=by or f"{who}@firm.example",
             made_at=stamp(clock),
             expires_at=stamp(clock, later_seconds=8 * 3600),
             nonce=f"{who}-1",
         )
         statement = replace(statement, **members)  # type: ignore[arg-type]
-        return Approval(statement=statement, signature=sign(statement.to_sign(), str(self.keys[who])), file=f"{who}.approval.json")
+        assert KEYGEN is not None
+        return Approval(statement=statement, signature=KEYGEN.sign(statement.to_sign(), str(self.keys[who])), file=f"{who}.approval.json")
 
 
 def git_of(plan: Plan) -> Git:
