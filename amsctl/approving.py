@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import Approval, Statement
 from amsctl.approvals.decision import PlanFacts
-from amsctl.approvals.judging import Case, Rules, SignedCommit, judge, sign, usual_mode
+from amsctl.approvals.judging import Case, Rules, SignedCommit, judge, sign
 from amsctl.approvals.makers import UnknownMakers
 from amsctl.approvals.signatures import Keygen, find_keygen
 from amsctl.approvals.signers import SignerList, parse_signers, read_signers
@@ -117,30 +117,36 @@ def _case(plan: Plan, project: Project, base: Project | None, here: int, there: 
     settings = _settings(plan, project)
     if settings is not None:
         signers = read_signers(project.root, settings.signers) if settings.source is ApprovalSource.SIGNATURES else None
-        rules.append(
-            Rules(place="the project file here", settings=settings, needed=here, mode=usual_mode(settings.source), signers=signers)
-        )
+        rules.append(Rules(place="the project file here", settings=settings, needed=here, signers=signers))
     said = _settings(plan, base)
     settings = said or settings or Approvals()
     signers = None if said is None or said.source is not ApprovalSource.SIGNATURES else _list_at(project, base_commit.commit, said.signers)
     # The base branch names no one yet: who may approve is merged first.
     needed = there if said is not None else here
-    rules.append(Rules(place="the base branch", settings=settings, needed=needed, mode=usual_mode(settings.source), signers=signers))
+    rules.append(Rules(place="the base branch", settings=settings, needed=needed, signers=signers))
     return Case(
         plan=PlanFacts(
             digest=plan.digest,
             content=content_of(plan),
             environment=plan.target.environment,
             url=plan.target.url,
-            ams=plan.target.ams,
+            ams=_ams(project, plan.target.environment),
             commit=git.commit,
             base_commit=base_commit.commit,
         ),
         rules=tuple(rules),
         commits=_commits(project, base_commit.commit, git.commit),
-        also=frozenset([git.started_by] if git.started_by else []),
+        # What the plan says of its makers is not enough, and counts all the same.
+        also=frozenset({git.author.rpartition("<")[2].removesuffix(">"), *git.contributors, *([git.started_by] if git.started_by else [])}),
         branch=branch,
     )
+
+
+def _ams(project: Project, environment: str) -> str:
+    """The name of the environment's AMS, as ``Environment.ams_name``."""
+    written = project.environments.get(environment)
+    name = written.get("ams") if isinstance(written, Mapping) else None
+    return name if isinstance(name, str) else environment
 
 
 def _list_at(project: Project, commit: str, path: str) -> SignerList | None:

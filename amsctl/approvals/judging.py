@@ -9,7 +9,7 @@ from typing import Protocol
 
 from amsctl.approvals.approval import Approval, Statement
 from amsctl.approvals.decision import Decision, Evidence, PlanFacts, RuleSet, decide
-from amsctl.approvals.makers import CommitFacts, ForgeRecord, Makers, MakersMode, UnknownMakers, UnprovenAuthor, makers
+from amsctl.approvals.makers import CommitFacts, ForgeRecord, Makers, UnknownMakers, UnprovenAuthor, makers
 from amsctl.approvals.names import Identities, main_name
 from amsctl.approvals.reviews import Reviews
 from amsctl.approvals.signatures import Checked, Keygen, check_approval, check_commit
@@ -43,7 +43,6 @@ class Rules:
     place: str
     settings: Approvals
     needed: int
-    mode: MakersMode
     signers: SignerList | None = None
 
 
@@ -70,11 +69,6 @@ class Case:
     def needed(self) -> int:
         """The most that a rule asks for, before authors who are not proven."""
         return max((one.needed for one in self.rules), default=0)
-
-
-def usual_mode(source: ApprovalSource) -> MakersMode:
-    """What proves authors where the project does not say."""
-    return MakersMode.SIGNED if source is ApprovalSource.SIGNATURES else MakersMode.FORGE
 
 
 def judge(case: Case, approvals: Collection[Approval], reviews: Reviews | None, *, keygen: Callable[[], Keygen], now: datetime) -> Decision:
@@ -123,7 +117,7 @@ def _rule_set(
     else:
         found = makers(
             case.commits,
-            rules.mode,
+            rules.settings.makers,
             identities=identities,
             signed=signed,
             list_number=number,
@@ -149,8 +143,8 @@ def forge_record(reviews: Reviews) -> ForgeRecord:
 
 
 def sign(draft: Statement, case: Case, key: str, *, keygen: Keygen, now: datetime) -> Approval:
-    """An approval signed with ``key``, by the name that every list of the case knows it by, where there is one. ApprovalMissing when it would count under
-    no set of rules: the key is not on the list, or is that of a person who made the change.
+    """An approval signed with ``key``, by the name that every list of the case knows it by, where there is one. ApprovalMissing when no list lets the key
+    approve, or it would not count under one that does: its holder made the change, or a verdict is asked for.
     """
     lists = _lists(case)
     # Whose key it is, the list says: the draft is signed to find out, and thrown away.
@@ -170,10 +164,14 @@ def sign(draft: Statement, case: Case, key: str, *, keygen: Keygen, now: datetim
     approval = Approval(statement=statement, signature=keygen.sign(statement.to_sign(), key))
     asked = replace(case, rules=tuple(replace(one, needed=max(one.needed, 1)) for one in case.rules))
     decision = judge(asked, [approval], None, keygen=lambda: keygen, now=now)
-    if not decision.approvals:
-        raise ApprovalMissing(
-            "this approval would not count", found="; ".join(dict.fromkeys(r for one in decision.sets for r in one.refused))
-        )
+    lacking = [
+        reason
+        for rules, one in zip(case.rules, decision.sets, strict=True)
+        if rules.signers is not None and names[lists.index(rules.signers)] and not one.counted
+        for reason in one.refused
+    ]
+    if lacking:
+        raise ApprovalMissing("this approval would not count", found="; ".join(dict.fromkeys(lacking)))
     return approval
 
 

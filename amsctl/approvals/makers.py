@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Protocol, assert_never
 
 from amsctl.approvals.names import Identities, folded, spoken_of
 from amsctl.approvals.reviews import CommitRecord, PushRecord
 from amsctl.approvals.signatures import Checked
+from amsctl.config import MakersFrom
 
 WEB_FLOW: Final = "web-flow"
 """The account under which GitHub commits what was done in a browser, for the author whom it names."""
@@ -21,14 +21,6 @@ _WEB_FLOW_NAMES: Final = frozenset({WEB_FLOW, "github", "noreply@github.com"})
 _LOOKED_AT: Final = frozenset({"reviewed-by", "acked-by", "approved-by", "tested-by", "reported-by", "suggested-by", "merged-by"})
 """Lines of a message that name people who looked at a change, tried it or merged it: none of that makes one a maker."""
 _SHORT: Final = 12
-
-
-class MakersMode(StrEnum):
-    """What proves an author (``approvals.makers``)."""
-
-    SIGNED = "signed"
-    FORGE = "forge"
-    ADDRESSES = "addresses"
 
 
 class NamedPerson(Protocol):
@@ -98,7 +90,7 @@ class ForgeRecord:
 
 def makers(
     commits: Sequence[CommitFacts],
-    mode: MakersMode,
+    proof: MakersFrom,
     *,
     identities: Identities,
     signed: Mapping[str, Checked],
@@ -120,16 +112,16 @@ def makers(
     if forge is not None:
         names |= _named_by_forge(forge, {commit.id for commit in commits})
     names = set(identities.person(names))
-    match mode:
-        case MakersMode.SIGNED:
+    match proof:
+        case MakersFrom.SIGNED:
             unproven = _not_signed(commits, identities, signed, list_number)
-        case MakersMode.FORGE:
+        case MakersFrom.FORGE:
             unproven = _not_by_forge(commits, forge)
-        case MakersMode.ADDRESSES:
+        case MakersFrom.ADDRESSES:
             unproven = ()
         case _:
-            assert_never(mode)
-    return Makers(names=frozenset(names), unproven=unproven, weak=mode is MakersMode.ADDRESSES)
+            assert_never(proof)
+    return Makers(names=frozenset(names), unproven=unproven, weak=proof is MakersFrom.ADDRESSES)
 
 
 def _named_by(commit: CommitFacts) -> frozenset[str]:

@@ -43,11 +43,13 @@ def agreed_to(
 
 
 def _branch(session: Session) -> str | None:
-    """The branch of record, as the job's event names it."""
+    """The branch of record, as the job's event names it, or the project outside of a pipeline."""
     from amsctl.provenance.pipeline import pipeline_of
 
     pipeline = pipeline_of(session.environ)
-    return pipeline.branch or None if pipeline is not None and isinstance(pipeline.branch, str) else None
+    if pipeline is None:
+        return session.project().base_branch
+    return pipeline.branch if isinstance(pipeline.branch, str) and pipeline.branch else None
 
 
 def _given(file: str, approvals: Sequence[str], reviews: str | None) -> Given:

@@ -133,6 +133,6 @@ def _ticket_missing(rule: TicketNeeded, git: Git | None) -> str | None:
         return f"the commit must name a ticket ({wanted}), and there is no commit"
     if git.dirty:
         return f"the commit must name a ticket ({wanted}), and these manifests are not those of the commit: commit them"
-    if any(not rule.keys or ticket.rpartition("-")[0] in rule.keys for ticket in tickets_in(git.message)):
+    if tickets_in(git.message, rule.keys):
         return None
     return f"the message of the commit must name a ticket ({wanted})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from amsctl.ams.clock import SystemClock
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import decode_approval
 from amsctl.approvals.reviews import decode_reviews
-from amsctl.approvals.signatures import sign
+from amsctl.approvals.signatures import find_keygen
 from amsctl.approvals.verdict import decode_verdict
 from amsctl.approving import Given, approved
 from amsctl.cli.approving import approval_file
@@ -23,6 +24,7 @@ from amsctl.config import GuardName
 from amsctl.errors import ApprovalMissing, ConfigError, PlanFileError
 from amsctl.flow import check_approved
 from amsctl.planning.codec import decode, sealed, text_of
+from amsctl.planning.content import content_of
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
 from tests.approvals.repository import RULES, Repository, StandingClock, git
@@ -99,7 +101,7 @@ def test_an_approval_from_elsewhere(run: Run, limits: Repository, tmp_path: Path
     ("arguments", "says", "code"),
     [
         (("--key", "{jo}", "--digest", "{digest}"), "jo@firm.example has made or pushed this change", 8),
-        (("--key", "{mallory}", "--digest", "{digest}"), "the key is not on the list of those who may approve", 8),
+        (("--key", "{mallory}", "--digest", "{digest}"), "the key is not one of those who may approve", 8),
         (("--key", "{sam}"), "nobody can be asked here", 8),
         (("--key", "{sam}", "--digest", "sha256:0123456789ab"), "this is another plan than the one that was looked at", 3),
         (("--key", "{sam}", "--digest", "{short}"), "this is another plan than the one that was looked at", 3),
@@ -139,8 +141,9 @@ def test_a_project_that_asks_for_nothing_signed(run: Run, limits: Repository) ->
     file = planned(run, limits)
     text = (limits.root / "amsctl.yaml").read_text()
     limits.write("amsctl.yaml", text.replace(RULES, "  approvals: {from: github, approvers: [sam-gh]}\n"))
-    reviews_count = approve(run, limits, file)
-    assert (reviews_count.code, "where approvals come from has changed" in reviews_count.err) == (8, True)
+    assert approve(run, limits, file).code == 0  # the base branch asks for signatures still
+    reviews_count = apply(run, limits, file)
+    assert (reviews_count.code, "no reviews were brought along" in reviews_count.err) == (8, True)
     git(limits.root, "commit", "--quiet", "-am", "reviews")
     file = str(limits.root.parent / "plan.json")
     assert run("-C", str(limits.root), "plan", "--base", "HEAD", "-o", file).code == 0
@@ -154,7 +157,7 @@ def test_a_project_that_asks_for_nothing_signed(run: Run, limits: Repository) ->
 def test_a_verdict_is_bound(run: Run, limits: Repository, tmp_path: Path) -> None:
     """The approval holds the hash of the verdict; one of another plan, or one that denies, is refused with 3."""
     limits.write("amsctl.yaml", (limits.root / "amsctl.yaml").read_text().replace("    validHours: 8\n", "    verdict: true\n"))
-    git(limits.root, "commit", "--quiet", "-am", "verdicts")
+    git(limits.root, "commit", "--quiet", "-am", "verdicts", key=limits.keys["jo"])
     file, verdict = planned(run, limits), tmp_path / "verdict.json"
     digest = json.loads(Path(file).read_text())["digest"]
     said: dict[str, object] = {
@@ -274,7 +277,8 @@ def reviewed(limits: Repository, tmp_path: Path) -> Repository:
     return limits
 
 
-def written_reviews(limits: Repository, **members: object) -> str:
+def written_reviews(limits: Repository, plan: str, **members: object) -> str:
+    head, content = git(limits.root, "rev-parse", "change"), content_of(decode(json.loads(Path(plan).read_text())))
     made = {
         "format": "amsctl.reviews/v1",
         "forge": "github",
@@ -282,13 +286,15 @@ def written_reviews(limits: Repository, **members: object) -> str:
         "number": 7,
         "state": "merged",
         "base": "main",
-        "head_commit": git(limits.root, "rev-parse", "change"),
+        "head_commit": head,
         "merge_commit": None,
         "author": "jo",
-        "contributors": ["jo"],
-        "pusher": "jo",
+        "commits": [{"id": head, "author": "jo", "committer": "jo", "verified": None}],
+        "pushes": [{"before": "0" * 40, "after": head, "by": "jo", "at": "2026-01-01T00:00:00Z"}],
+        "plans": [{"content": content, "at": "2026-01-01T00:00:00Z", "seen_in": "artifact 1"}],
+        "unknown": [],
         "read_at": stamp(SystemClock()),
-        "reviews": [{"by": "sam", "state": "approved", "commit": git(limits.root, "rev-parse", "change"), "at": "2026-01-01T00:00:00Z"}],
+        "reviews": [{"by": "sam", "state": "approved", "commit": head, "at": "2026-01-01T00:00:01Z", "standing": "writes"}],
     }
     path = limits.root.parent / "reviews.json"
     path.write_text(json.dumps({**made, **members}))
@@ -308,10 +314,10 @@ def test_reviews_count_where_the_plan_is_what_the_commit_gives(run: Run, reviewe
     wrong, right = (json.loads(path.read_text()) for path in (forged, Path(file)))
     plan, truth = decode(wrong), decode(right)
     forged.write_text("".join(text_of(sealed(replace(plan, origin=truth.origin)))))
-    refused = apply(run, reviewed, str(forged), "--reviews", written_reviews(reviewed))
+    refused = apply(run, reviewed, str(forged), "--reviews", written_reviews(reviewed, str(forged)))
     assert (refused.code, "not what these manifests give" in refused.err) == (4, True)
     assert ams.log.calls("POST") == []
-    assert apply(run, reviewed, file, "--reviews", written_reviews(reviewed)).code == 0
+    assert apply(run, reviewed, file, "--reviews", written_reviews(reviewed, file)).code == 0
     (entry,) = json.loads(run("-C", str(reviewed.root), "ledger", "log", "--format", "json").out)["runs"]
     assert [(one["by"], one["how"], one["url"]) for one in entry["approvals"]] == [("sam", "github", "https://forge.example/pull/7")]
 
@@ -319,9 +325,11 @@ def test_reviews_count_where_the_plan_is_what_the_commit_gives(run: Run, reviewe
 # --- files that are none ---
 
 STATEMENT = {
-    "plan_digest": "sha256:0",
+    "plan_digest": "sha256:" + "0" * 64,
     "environment": "e",
     "url": "u",
+    "ams": "e",
+    "base_commit": None,
     "by": "sam",
     "made_at": "t",
     "expires_at": "t",
@@ -345,6 +353,8 @@ APPROVAL = {"format": "amsctl.approval/v1", "statement": STATEMENT, "signature":
         {**APPROVAL, "statement": {**STATEMENT, "nonce": "n" * 4097}},
         {**APPROVAL, "statement": {**STATEMENT, "reason": "\ud800"}},
         {**APPROVAL, "signature": 1},
+        {**APPROVAL, "statement": {**STATEMENT, "plan_digest": "sha256:" + "0" * 63}},
+        {**APPROVAL, "statement": {**STATEMENT, "ams": None}},
     ],
 )
 def test_what_is_no_approval(value: object) -> None:
@@ -363,15 +373,17 @@ REVIEWS = {
     "head_commit": "c",
     "merge_commit": None,
     "author": "jo",
-    "contributors": [],
-    "pusher": None,
+    "commits": [{"id": "c", "author": "jo", "committer": None, "verified": None}],
+    "pushes": [{"before": "b", "after": "c", "by": "jo", "at": "t"}],
+    "plans": [{"content": "sha256:0", "at": "t", "seen_in": "comment 1"}],
+    "unknown": [],
     "read_at": "t",
-    "reviews": [{"by": "sam", "state": "approved", "commit": "c", "at": "t"}],
+    "reviews": [{"by": "sam", "state": "approved", "commit": "c", "at": "t", "standing": "writes"}],
 }
 
 
 def review_with(**members: object) -> dict[str, object]:
-    return {**REVIEWS, "reviews": [{"by": "sam", "state": "approved", "commit": "c", "at": "t", **members}]}
+    return {**REVIEWS, "reviews": [{"by": "sam", "state": "approved", "commit": "c", "at": "t", "standing": "writes", **members}]}
 
 
 @pytest.mark.parametrize(
@@ -383,7 +395,13 @@ def review_with(**members: object) -> dict[str, object]:
         {**REVIEWS, "reviews": {}},
         {**REVIEWS, "number": True},
         {**REVIEWS, "author": None},
-        {**REVIEWS, "contributors": [1]},
+        {**REVIEWS, "unknown": [1]},
+        {**REVIEWS, "unknown": "all"},
+        {**REVIEWS, "commits": [{"id": None, "author": None, "committer": None, "verified": None}]},
+        {**REVIEWS, "commits": [{"id": "c", "author": 7, "committer": None, "verified": None}]},
+        {**REVIEWS, "pushes": [{"before": "b", "after": "c", "by": None, "at": "t"}]},
+        {**REVIEWS, "plans": [{"content": "sha256:0", "at": "t"}]},
+        review_with(standing="writer"),
         review_with(state="liked"),
         review_with(by=None),
         review_with(more=1),
@@ -422,16 +440,17 @@ def test_what_is_no_verdict(members: dict[str, object]) -> None:
 
 def test_without_openssh(monkeypatch: pytest.MonkeyPatch, limits: Repository) -> None:
     """What is missing is named, with where it comes from; an ssh-keygen that cannot be run makes nobody an approver."""
+    keygen = find_keygen(os.environ, outside=None)
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ConfigError, match="openssh-client"):
-        sign(b"x", str(limits.keys["sam"]))
+        find_keygen(os.environ, outside=None).sign(b"x", str(limits.keys["sam"]))
 
     def failing(*arguments: object, **more: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr("amsctl.approvals.signatures.subprocess.run", failing)
     with pytest.raises(ApprovalMissing, match="could not be run"):
-        sign(b"x", str(limits.keys["sam"]))
+        keygen.sign(b"x", str(limits.keys["sam"]))
 
 
 def test_names_of_files() -> None:

@@ -76,7 +76,9 @@ def test_names_are_gathered_over_all_lists(keys: Mapping[str, Path], keygen: Key
 
 def test_keys_that_share_a_name_are_one_person(keys: Mapping[str, Path]) -> None:
     """A laptop's and a desktop's key count once, also where the name is spelled in capitals or in compatible letters."""
-    text = line(keys, "sam", "sam@firm.example,sam-gh") + line(keys, "kim", "SAM@firm.example") + line(keys, "lee", "ｓａｍ@firm.example,pat")
+    text = (
+        line(keys, "sam", "sam@firm.example,sam-gh") + line(keys, "kim", "SAM@firm.example") + line(keys, "lee", "ｓａｍ@firm.example,pat")
+    )
     people = Identities.of(listed(text).groups())
     assert people.person(["pat"]) == {"sam@firm.example", "sam-gh", "pat"}
     assert len(people.people()) == 1
@@ -169,7 +171,9 @@ def certificate(keys: Mapping[str, Path], folder: Path, authority: str, who: str
 def signed_by_certificate(keygen: Keygen, certified: Path) -> bytes:
     """A signature that carries the certificate: ssh-keygen makes it where the certificate lies beside the key."""
     key = str(certified).removesuffix("-cert.pub")
-    done = subprocess.run(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(certified)], input=MESSAGE, capture_output=True, check=False)
+    done = subprocess.run(
+        ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(certified)], input=MESSAGE, capture_output=True, check=False
+    )
     assert done.returncode == 0, (key, done.stderr)
     return done.stdout
 
@@ -186,7 +190,11 @@ def test_a_certificate_names_all_its_principals(keys: Mapping[str, Path], keygen
 def test_a_certificate_is_the_key_inside(keys: Mapping[str, Path], keygen: Keygen, tmp_path: Path) -> None:
     """The lines of the certified key name its holder, and those under which the authority's key signs by itself name who could have made it."""
     certified = certificate(keys, tmp_path, "lee", "jo", "kim@firm.example")
-    text = line(keys, "lee", "kim@firm.example", f"cert-authority,{OURS}") + line(keys, "jo") + line(keys, "lee", "lee@firm.example", 'namespaces="git"')
+    text = (
+        line(keys, "lee", "kim@firm.example", f"cert-authority,{OURS}")
+        + line(keys, "jo")
+        + line(keys, "lee", "lee@firm.example", 'namespaces="git"')
+    )
     found = keygen.check(MESSAGE, signed_by_certificate(keygen, certified), [listed(text)], namespace=NAMESPACE)
     assert {"jo@firm.example", "lee@firm.example", "kim@firm.example"} <= found.behind
 
@@ -363,7 +371,10 @@ def test_a_certificate_signed_by_a_certificate(keys: Mapping[str, Path], tmp_pat
     certified = certificate(keys, tmp_path, "lee", "jo", "jo@firm.example")
     blob = base64.b64decode(certified.read_text().split()[1])
     found = key_of(blob)
-    assert (found.principals, found.authority) == (("jo@firm.example",), key_of(base64.b64decode(key_text(keys, "lee").split()[1])).identity)
+    assert (found.principals, found.authority) == (
+        ("jo@firm.example",),
+        key_of(base64.b64decode(key_text(keys, "lee").split()[1])).identity,
+    )
     authority = base64.b64decode(key_text(keys, "lee").split()[1])
     chained = blob.replace(len(authority).to_bytes(4, "big") + authority, len(blob).to_bytes(4, "big") + blob)
     with pytest.raises(NotAKey, match="another certificate"):
