@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from amsctl import flow
 from amsctl.base import base_branch
 from amsctl.commit import commit_of
+from amsctl.committed import held_against
 from amsctl.config import Environment, Project
 from amsctl.errors import ApprovalMissing
 from amsctl.manifests.load import Desired, load
@@ -111,7 +112,11 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None) -> Plan:
         environment=live.environment,
         desired=manifests.desired,
         selection=manifests.selection,
-        git=commit_of(project.root, base=None if branch is None else branch.commit),
+        git=commit_of(
+            project.root,
+            lambda tree: held_against(tree, project, manifests.desired, paths=manifests.selection.paths, base=project.root),
+            base=None if branch is None else branch.commit,
+        ),
         base=branch,
     )
     protected = {live.accounts[account.key].key for account in manifests.desired.headers() if account.protected}

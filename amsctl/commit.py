@@ -1,73 +1,86 @@
-"""Which commit a folder stands at, and who wrote it: asked of git itself, nothing when there is none."""
+"""Which commit a project stands at, and who made it: what ``provenance`` knows, for the plan. A repository that git cannot answer for is an error."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from typing import Final
+from collections.abc import Callable
 
 from amsctl.errors import Stale
 from amsctl.planning.plan import Git
+from amsctl.provenance.checkout import Checkout
+from amsctl.provenance.commits import Commit, commit_at, commits_between
+from amsctl.provenance.facts import Unknown, known
+from amsctl.provenance.refs import head, resolve
+from amsctl.provenance.repository import Repository, find
+from amsctl.provenance.trees import Tree, tree_of
 from amsctl.who import MOST_MESSAGE
 
-_GIT_SECONDS: Final = 10
-_MOST_COMMITS: Final = 1000
-_TOLD: Final = "--format=%ae%x00%ce%x00%B%x00"
-_GIT_NEEDS: Final = frozenset({"PATH", "HOME", "USER", "XDG_CONFIG_HOME", "TMPDIR", "SYSTEMROOT", "USERPROFILE"})
-_NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
+Comparison = Callable[[Tree], Checkout | Unknown]
+"""What was read, held against a commit (``committed.held_against``)."""
 
 
-def commit_of(directory: str, *, base: str | None = None, pusher: str | None = None) -> Git | None:
-    """Commit, author and whether anything below ``directory`` differs from it; ``None`` outside a repository, before the first commit, or
-    without git. ``base`` is the commit of the base branch: messages and contributors are then those of every commit that it lacks.
+def commit_of(directory: str, comparison: Comparison, *, base: str | None = None, pusher: str | None = None) -> Git | None:
+    """Commit, author and whether what was read differs from it; ``None`` outside a repository, and before the first commit. ``base`` is the commit of the
+    base branch: messages and contributors are then those of every commit that it lacks. ConfigError, with git's reason, where any of it is unknown.
     """
-    head = _git(directory, "log", "-1", "--format=%H%n%an <%ae>")
-    changed = _git(directory, "status", "--porcelain", "--", ".")
-    if head is None or changed is None:
+    repository = repository_of(directory)
+    if repository is None:
         return None
-    commit, _, author = head.strip().partition("\n")
-    message, contributors = _told_by(directory, commit, base)
+    at = known(head(repository), "which commit is checked out is not known")
+    if at is None:
+        return None
+    last = known(commit_at(repository, at.commit), "the commit that is checked out cannot be read")
+    checkout = known(comparison(_tree(repository, at.commit)), "whether the manifests are those of the commit is not known")
+    made = _made_by(repository, at.commit, base)
     return Git(
-        commit=commit, author=author, dirty=bool(changed.strip()), message=message, contributors=contributors, started_by=pusher or None
+        commit=at.commit,
+        author=f"{last.author.name} <{last.author.address}>",
+        dirty=not checkout.clean,
+        message="\n\n".join(commit.message.strip() for commit in made)[:MOST_MESSAGE],
+        contributors=_people(made),
+        started_by=pusher or None,
     )
 
 
-def _told_by(directory: str, commit: str, base: str | None) -> tuple[str, tuple[str, ...]]:
-    """Messages and contributors of a commit, or of all that a base branch lacks."""
-    told = None if base is None else _git(directory, "log", f"-{_MOST_COMMITS}", _TOLD, "--end-of-options", commit, f"^{base}")
-    if not told:
-        told = _git(directory, "log", "-1", _TOLD, "--end-of-options", commit) or ""
-    parts = [part.strip() for part in told.split("\0")]
-    people = {*parts[0::3], *parts[1::3]} - {""}  # author, committer, message; author, …
-    return "\n\n".join(parts[2::3])[:MOST_MESSAGE], tuple(sorted(people))
-
-
 def contributors_of(directory: str, commit: str, base: str | None) -> tuple[str, ...] | None:
-    """Addresses of the authors and committers of a commit and of what ``base`` lacks; ``None`` where git does not know the commit."""
-    if _git(directory, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+    """Addresses of the authors and committers of a commit and of what ``base`` lacks; ``None`` where git does not know all of them."""
+    repository = repository_of(directory)
+    if repository is None or isinstance(commit_at(repository, commit), Unknown):
         return None
-    return _told_by(directory, commit, base)[1]
+    return _people(_made_by(repository, commit, base))
 
 
-def check_merged(directory: str, planned: str, merged: str) -> None:
+def _made_by(repository: Repository, commit: str, base: str | None) -> tuple[Commit, ...]:
+    found = () if base is None else known(commits_between(repository, base, commit), "who made the change is not known")
+    return found or (known(commit_at(repository, commit), "who made the change is not known"),)
+
+
+def _people(commits: tuple[Commit, ...]) -> tuple[str, ...]:
+    return tuple(sorted({person.address for commit in commits for person in (commit.author, commit.committer)} - {""}))
+
+
+def check_merged(directory: str, planned: str, merged: str, comparison: Comparison) -> None:
     """Stale unless ``directory`` is checked out at ``merged``, unchanged, and holds exactly what it held at ``planned``.
 
     The commit itself may be another one: merging and squashing make new commits of the same content.
     """
-    trees = [
-        _git(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:./") for commit in (planned, merged, "HEAD")
-    ]
-    commits = [
-        _git(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}") for commit in (merged, "HEAD")
-    ]
-    for name, tree in zip((planned, merged, "HEAD"), trees, strict=True):
-        if tree is None:
-            raise Stale("git does not know a commit", where=name, hint="git fetch origin COMMIT, and apply again")
-    if commits[0] != commits[1]:
-        raise Stale("another commit is checked out than the one that was merged", expected=merged, found=(commits[1] or "none").strip())
-    if _git(directory, "status", "--porcelain", "--", "."):
-        raise Stale("the checkout is not as it was committed", where=merged, hint="apply from a clean checkout")
-    if trees[0] != trees[1]:
+    repository = repository_of(directory)
+    if repository is None:
+        raise Stale("this is no checkout of git, so nobody can tell what was merged", where=directory, expected=merged)
+    at = known(head(repository), "which commit is checked out is not known")
+    wanted = resolve(repository, merged)
+    if isinstance(wanted, Unknown):
+        raise Stale("the commit that was merged is not known here", where=merged, found=wanted.reason, hint=wanted.hint)
+    if at is None or wanted.commit != at.commit:
+        raise Stale(
+            "another commit is checked out than the one that was merged", expected=merged, found="none" if at is None else at.commit
+        )
+    checkout = known(comparison(_tree(repository, at.commit)), "whether the manifests are those of the commit is not known")
+    if not checkout.clean:
+        raise Stale(
+            "the checkout is not as it was committed", where=merged, found=str(checkout.differences[0]), hint="apply from a clean checkout"
+        )
+    then, now = (_folder(repository, commit) for commit in (planned, at.commit))
+    if then != now:
         raise Stale(
             "what was merged is not what was planned",
             where=f"planned {planned[:12]}, merged {merged[:12]}",
@@ -75,35 +88,26 @@ def check_merged(directory: str, planned: str, merged: str) -> None:
         )
 
 
+def _folder(repository: Repository, commit: str) -> str | None:
+    """The id of the project's folder in a commit."""
+    tree = tree_of(repository, commit)
+    if isinstance(tree, Unknown):
+        raise Stale("git does not know a commit", where=commit, found=tree.reason, hint="git fetch origin COMMIT, and apply again")
+    entry = known(tree.entry(repository.prefix), "what the commit holds is not known")
+    return None if entry is None else entry.object_id
+
+
 def message_of(directory: str, commit: str) -> str | None:
-    """The message of a commit; ``None`` where there is no such commit, no repository or no git."""
-    said = _git(directory, "log", "-1", "--format=%B", "--end-of-options", commit)
-    return None if said is None else said.strip()
+    """The message of a commit; ``None`` where there is no such commit, or no repository."""
+    repository = repository_of(directory)
+    found = None if repository is None else commit_at(repository, commit)
+    return None if found is None or isinstance(found, Unknown) else found.message.strip()
 
 
-def _git(directory: str, *arguments: str) -> str | None:
-    """The output of a git command as text, or ``None`` when it fails."""
-    said = git_output(directory, *arguments)
-    return None if said is None else said.decode("utf-8", "replace")
+def repository_of(directory: str) -> Repository | None:
+    """The repository of a folder; ``None`` outside of any. ConfigError, with git's reason, where it cannot be used."""
+    return known(find(directory), "the repository of git cannot be used")
 
 
-def git_output(directory: str, *arguments: str, given: bytes = b"") -> bytes | None:
-    """The output of a git command that writes nothing and is ``given`` a standard input, or ``None`` when it fails.
-
-    A repository's own configuration may name programs for git to run: none of them is run, and of this process's environment, where secrets are, git
-    is given only what it needs.
-    """
-    kept = {name: value for name, value in os.environ.items() if name in _GIT_NEEDS or name.startswith("GIT_")}
-    environ = {**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(  # noqa: S603  fixed arguments, no shell
-            ["git", "-C", directory, *_NO_PROGRAMS, *arguments],  # noqa: S607  git is found where the user's PATH has it
-            capture_output=True,
-            env=environ,
-            timeout=_GIT_SECONDS,
-            check=True,
-            input=given,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
+def _tree(repository: Repository, commit: str) -> Tree:
+    return known(tree_of(repository, commit), "what the commit holds is not known")

@@ -5,37 +5,13 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from amsctl.planning.tickets import tickets_in
+from amsctl.provenance.pipeline import pipeline_of
 
 MOST_MESSAGE: Final = 2000
 """Characters of a commit message or a reason that are kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
-    """A CI run: its system, the person it names, and the address of the run. Empty texts where it tells nothing."""
-
-    system: str
-    actor: str
-    run_url: str
-
-
-def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
-    """The CI run that this process belongs to; ``None`` outside of one."""
-    if environ.get("GITHUB_ACTIONS") == "true":
-        server, repository, run = (environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
-        url = f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
-        actor = environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR", "")
-        return Pipeline(system="github", actor=actor, run_url=url)
-    if environ.get("GITLAB_CI") == "true":
-        return Pipeline(system="gitlab", actor=environ.get("GITLAB_USER_LOGIN", ""), run_url=environ.get("CI_JOB_URL", ""))
-    if environ.get("CI", "").lower() in {"1", "true"}:
-        url = environ.get("BUILD_URL", "")
-        return Pipeline(system="ci", actor=environ.get("BUILD_USER", ""), run_url=url)
-    return None
 
 
 def user() -> str:
@@ -54,7 +30,7 @@ def host() -> str:
 def who(environ: Mapping[str, str], *, principal: str, git_author: str | None) -> dict[str, object]:
     """Who runs this: git author of what is applied, CI identity, user and host, and the API ID that the AMS sees."""
     pipeline = pipeline_of(environ)
-    ci = None if pipeline is None else {"system": pipeline.system, "actor": pipeline.actor, "run_url": pipeline.run_url}
+    ci = None if pipeline is None else {"system": pipeline.system, "actor": pipeline.started_by, "run_url": pipeline.run_url}
     return {"git_author": git_author, "ci": ci, "user": user(), "host": host(), "principal": principal}
 
 

@@ -116,13 +116,17 @@ def command(
 
 def _check_merged(session: Session, plan: Plan, merged: str) -> None:
     from amsctl.commit import check_merged
+    from amsctl.committed import held_against
+    from amsctl.manifests.load import load
 
     git = plan.origin.git
     if git is None or git.dirty:
         raise Stale(
             "the plan was not made of a commit, so nobody can tell whether that was merged", expected=merged, hint="commit, and plan again"
         )
-    check_merged(session.project().root, git.commit, merged)
+    project, chosen = session.project(), plan.origin.selection
+    desired = load(project, chosen.paths)
+    check_merged(project.root, git.commit, merged, lambda tree: held_against(tree, project, desired, paths=chosen.paths))
 
 
 def check_saved(session: Session, plan: Plan) -> None:

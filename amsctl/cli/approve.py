@@ -78,14 +78,14 @@ def _ask(session: Session) -> None:
 
 def _key(session: Session, key: str | None) -> str:
     """The key to sign with: the one named, or git's."""
-    from amsctl.commit import git_output
+    from amsctl.provenance.facts import known
+    from amsctl.provenance.repository import setting
 
     if key is None:
         root = session.project().root
-        form, name = (git_output(root, "config", "--get", option) for option in ("gpg.format", "user.signingKey"))
-        if name is None or form is None or form.strip() != b"ssh":
+        form, key = (known(setting(root, name), "no key to sign with") for name in ("gpg.format", "user.signingKey"))
+        if not key or form != "ssh":
             raise UsageError("no key to sign with", expected="--key FILE", hint="or git config gpg.format ssh, and user.signingKey FILE")
-        key = os.fsdecode(name.strip())
     return os.path.expanduser(key)
 
 

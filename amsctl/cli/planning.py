@@ -53,7 +53,8 @@ def make_plan(session: Session, selection: Selection, *, base: str | None = None
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
     from amsctl.commit import commit_of
-    from amsctl.who import pipeline_of
+    from amsctl.committed import held_against
+    from amsctl.provenance.pipeline import pipeline_of
 
     branch = _base_branch(project, base, desired, selection)
     pipeline = pipeline_of(session.environ)
@@ -62,7 +63,12 @@ def make_plan(session: Session, selection: Selection, *, base: str | None = None
         environment=environment,
         desired=desired,
         selection=selection,
-        git=commit_of(project.root, base=None if branch is None else branch.commit, pusher=None if pipeline is None else pipeline.actor),
+        git=commit_of(
+            project.root,
+            lambda tree: held_against(tree, project, desired, paths=selection.paths),
+            base=None if branch is None else branch.commit,
+            pusher=None if pipeline is None else pipeline.started_by,
+        ),
         base=branch,
     )
 

@@ -38,6 +38,7 @@ def command(session: Session, run: str, out: str, form: str) -> None:
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
     from amsctl.commit import commit_of
+    from amsctl.committed import held_against
     from amsctl.manifests.load import load
     from amsctl.planning.codec import text_of
 
@@ -47,7 +48,8 @@ def command(session: Session, run: str, out: str, form: str) -> None:
         session.environment_name = session.environment_name or found.environment
         environment = session.environment()
         desired = load(project, ())
-        wish = flow.Wish(project=project, environment=environment, desired=desired, git=commit_of(project.root))
+        git = commit_of(project.root, lambda tree: held_against(tree, project, desired))
+        wish = flow.Wish(project=project, environment=environment, desired=desired, git=git)
 
         async def read_and_plan() -> Plan:
             async with open_reader(environment, project.requests) as reader:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from amsctl.errors import ConfigError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +31,10 @@ class Unknown:
     def because(self, what: str) -> Unknown:
         """The same, for a question that this one stood behind: ``WHAT: REASON``."""
         return Unknown(reason=f"{what}: {self.reason}", hint=self.hint)
+
+
+def known(answer: T | Unknown, what: str, *, where: str | None = None) -> T:
+    """The answer. ConfigError where it is unknown, of a run that cannot go on without it: ``what`` says what it is needed for."""
+    if isinstance(answer, Unknown):
+        raise answer.as_error(what, where=where)
+    return answer

@@ -89,6 +89,23 @@ def find(folder: str | os.PathLike[str], environ: Mapping[str, str] | None = Non
     )
 
 
+def setting(folder: str | os.PathLike[str], name: str, environ: Mapping[str, str] | None = None) -> str | Unknown | None:
+    """What the person who runs this has git set to, for the repository of a folder or, outside of one, for themselves; ``None`` where it is not set."""
+    environ = os.environ if environ is None else environ
+    here = os.path.realpath(folder)
+    repository = find(here, environ)
+    if isinstance(repository, Unknown):
+        return repository
+    git, scope = (None, ["--global"]) if repository is None else (repository.git, [])
+    if git is None:
+        found = program(environ, here)
+        if isinstance(found, Unknown):
+            return found
+        git = Git(program=found, top=here, environ=environment(environ, here))
+    answer = git.ask("config", *scope, "--get", name, none=1)
+    return answer if answer is None or isinstance(answer, Unknown) else os.fsdecode(answer).removesuffix("\n")
+
+
 def _holder(folder: str) -> str | Unknown | None:
     """The nearest folder upwards that holds ``.git``, spelled so, which it need not be where the file system takes other spellings for it."""
     while True:
