@@ -256,8 +256,9 @@ class Objects:
             return self._failed(running, f"git cat-file ended at {object_id}", late=head is None)
         size = int(told[2])
         if size > most_bytes:
-            if not running.skip(size + 1):
-                return self._failed(running, f"git cat-file ended within {object_id}", late=True)
+            skipped = running.skip(size + 1)
+            if not skipped:
+                return self._failed(running, f"git cat-file ended within {object_id}", late=skipped is None)
             return Unknown(reason=f"the object {object_id} holds {size} bytes, more than {most_bytes}")
         content = running.read(size + 1)
         if content is None or len(content) != size + 1:
@@ -355,12 +356,12 @@ class _Running:
         del self._ahead[:size]
         return content
 
-    def skip(self, size: int) -> bool:
-        """Pass over so many bytes; whether they came."""
+    def skip(self, size: int) -> bool | None:
+        """Pass over so many bytes; whether they came, ``None`` when they are late."""
         while size > 0:
             part = self.read(min(size, _CHUNK))
             if not part:
-                return False
+                return None if part is None else False
             size -= len(part)
         return True
 

@@ -126,9 +126,11 @@ def _git_folder(top: str) -> str | Unknown:
     path = os.path.join(top, _GIT)
     if os.path.isdir(path):
         return os.path.realpath(path)
+    words = b""
     try:
-        with open(path, "rb") as stream:
-            words = stream.read(_MOST_POINTER + 1) if os.path.isfile(path) else b""
+        if os.path.isfile(path):  # anything else may never come to an end
+            with open(path, "rb") as stream:
+                words = stream.read(_MOST_POINTER + 1)
     except OSError as error:
         return Unknown(reason=f"{path} cannot be read: {error.strerror}")
     named = os.fsdecode(words.removeprefix(b"gitdir:").lstrip(b" ").rstrip(b"\r\n"))
