@@ -29,8 +29,9 @@ from amsctl.planning.approvals import approval_need
 from amsctl.planning.codec import sealed
 from amsctl.planning.diff import Difference, RowChange, Rules
 from amsctl.planning.fingerprint import fingerprint
-from amsctl.planning.guards import guard_findings, switched_off
+from amsctl.planning.guards import guard_findings, switched_off, unmeasured
 from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target
+from amsctl.planning.points import Past, no_past, points_of, references
 from amsctl.planning.policies import judge_policies
 from amsctl.wire import bodies, paths
 
@@ -204,10 +205,11 @@ def assemble(
     safeguards: Safeguards,
     protected: Collection[AccountKey] = (),
     labels: Mapping[AccountKey, Collection[str]] | None = None,
+    past: Past = no_past,
 ) -> Plan:
     """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; held against the safeguards
     that are for its environment; sealed by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word, ``labels``
-    those of each account.
+    those of each account. ``past`` gives the values that raises are measured against besides what the plan itself saw.
     """
     safeguards, labels = safeguards.at(target.environment), labels or {}
     changes: list[Change] = []
@@ -224,7 +226,16 @@ def assemble(
         changed += bool(part.changes)
     directions = Counter(change.direction for change in changes)
     unset_means = UnsetMeans(target.unset_means)
-    verdicts, held = guard_findings(changes, observed, safeguards.guards, unset_means=unset_means, unprotected=origin.unprotected)
+    known = past(changes) if safeguards.guards else no_past(changes)
+    referred = references(changes, known.points, unset_means)
+    verdicts, held = guard_findings(
+        changes,
+        observed,
+        safeguards.guards,
+        unset_means=unset_means,
+        unprotected=origin.unprotected,
+        points=points_of(referred),
+    )
     rulings, broken = judge_policies(changes, observed, safeguards.policies, target=target, git=origin.git)
     return sealed(
         Plan(
@@ -246,10 +257,12 @@ def assemble(
             changes=tuple(changes),
             steps=tuple(steps),
             observed=tuple(observed),
+            against=known.against,
+            references=referred,
             guards=verdicts,
             policies=rulings,
             approvals=approval_need(changes, safeguards.approvals, unset_means=unset_means),
-            findings=(*switched_off(safeguards.guards, target), *held, *broken, *findings),
+            findings=(*switched_off(safeguards.guards, target), *unmeasured(known.against), *held, *broken, *findings),
         )
     )
 

@@ -33,6 +33,7 @@ from amsctl.model import Amount, Direction, Leg, Owner, Phase, Special
 from amsctl.planning.fingerprint import amount_json, sha256_of_members
 from amsctl.planning.plan import (
     PLAN_FORMAT,
+    Against,
     ApprovalNeed,
     Base,
     Change,
@@ -43,6 +44,8 @@ from amsctl.planning.plan import (
     Observed,
     Origin,
     Plan,
+    PointSource,
+    Reference,
     Rollback,
     RuleMet,
     Ruling,
@@ -162,6 +165,8 @@ def encode_members(plan: Plan) -> dict[str, object]:
         "changes": map(encode_change, plan.changes),
         "steps": map(encode_step, plan.steps),
         "observed": map(_observed, plan.observed),
+        "guards_against": None if plan.against is None else _against(plan.against),
+        "references": map(_reference, plan.references),
         "guards": map(_verdict, plan.guards),
         "policies": map(_ruling, plan.policies),
         "approvals": None if plan.approvals is None else _approvals(plan.approvals),
@@ -171,6 +176,24 @@ def encode_members(plan: Plan) -> dict[str, object]:
 
 def _observed(item: Observed) -> dict[str, object]:
     return {name: list(value) if isinstance(value := getattr(item, name), tuple) else value for name in Observed.__slots__}
+
+
+def _against(against: Against) -> dict[str, object]:
+    return {"days": against.days, "sources": [source.value for source in against.sources], "unread": against.unread}
+
+
+def _reference(one: Reference) -> dict[str, object]:
+    return {
+        "clearing_firm": one.clearing_firm,
+        "account": one.account,
+        "execution_firm": one.execution_firm,
+        "product": one.product,
+        "leg": one.leg.value,
+        "owner": None if one.owner is None else one.owner.value,
+        "value": one.value,
+        "at": one.at,
+        "source": one.source.value,
+    }
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
@@ -356,6 +379,8 @@ def decode(value: object) -> Plan:
         changes=tuple(reader.list("changes", _read_change)),
         steps=tuple(reader.list("steps", _read_step)),
         observed=tuple(reader.list("observed", _read_observed)),
+        against=_read_against(reader),
+        references=tuple(reader.list("references", _read_reference)),
         guards=tuple(reader.list("guards", _read_verdict)),
         policies=tuple(reader.list("policies", _read_ruling)),
         approvals=_read_approvals(reader),
@@ -651,6 +676,32 @@ def _read_observed(reader: _Reader) -> Observed:
         suspended=reader.take("suspended", _count),
         protected=reader.take("protected", _flag),
         labels=reader.take("labels", _texts),
+    )
+
+
+def _read_against(reader: _Reader) -> Against | None:
+    raw = reader.optional("guards_against", _json_object)
+    if raw is None:
+        return None
+    members = _Reader(raw, "guards_against")
+    against = Against(
+        days=members.take("days", _count), sources=members.take("sources", _words(PointSource)), unread=members.take("unread", _text)
+    )
+    members.done()
+    return against
+
+
+def _read_reference(reader: _Reader) -> Reference:
+    return Reference(
+        clearing_firm=reader.take("clearing_firm", _text),
+        account=reader.take("account", _text),
+        execution_firm=reader.take("execution_firm", _text),
+        product=reader.take("product", _text),
+        leg=reader.take("leg", _word(Leg)),
+        owner=reader.optional("owner", _word(Owner)),
+        value=reader.take("value", _count),
+        at=reader.take("at", _text),
+        source=reader.take("source", _word(PointSource)),
     )
 
 

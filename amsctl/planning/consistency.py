@@ -10,10 +10,11 @@ from typing import assert_never, cast
 
 from amsctl.config import Approvals, GuardName
 from amsctl.errors import PlanFileError
-from amsctl.model import AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
+from amsctl.model import NO_LIMIT, AccountKey, AccountStatus, Amount, Direction, Phase, UnsetMeans, direction_of
 from amsctl.planning.approvals import approval_need
-from amsctl.planning.guards import finding_code, guard_findings, guards_in, switched_off
+from amsctl.planning.guards import UNMEASURED, finding_code, guard_findings, guards_in, switched_off, unmeasured
 from amsctl.planning.plan import Change, ChangeKind, Plan, Step, Summary
+from amsctl.planning.points import points_of, references
 from amsctl.planning.policies import CODES, judge_policies
 
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
@@ -54,13 +55,28 @@ def _contradictions(plan: Plan) -> Iterator[str]:
 
 def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
     """What the guards say is measured again; that they hold the plan up stands among the findings, which are what stops an apply."""
-    guards = guards_in(plan.guards)
-    verdicts, held = guard_findings(plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected)
+    guards, points = guards_in(plan.guards), points_of(plan.references)
+    if not _may_refer(plan) or references(plan.changes, points, unset_means) != plan.references:
+        yield "references"
+    verdicts, held = guard_findings(
+        plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected, points=points
+    )
     if verdicts != plan.guards:
         yield "guards"
-    codes = {"guards-off", *map(finding_code, GuardName)}
-    if [*switched_off(guards, plan.target), *held] != [finding for finding in plan.findings if finding.code in codes]:
+    codes = {"guards-off", UNMEASURED, *map(finding_code, GuardName)}
+    if [*switched_off(guards, plan.target), *unmeasured(plan.against), *held] != [
+        finding for finding in plan.findings if finding.code in codes
+    ]:
         yield "findings"
+
+
+def _may_refer(plan: Plan) -> bool:
+    """A value of the past comes from a record that was looked at, is a number of contracts above zero, and is older than the plan."""
+    if plan.against is None:
+        return not plan.references
+    return plan.against.days > 0 and all(
+        one.source in plan.against.sources and 0 < one.value < NO_LIMIT and one.at <= plan.created_at for one in plan.references
+    )
 
 
 def _policies(plan: Plan) -> Iterator[str]:

@@ -3,39 +3,74 @@ apply refuses it until somebody says by the guard's name, for this plan's digest
 
 Measured is the plan alone, its changes and what it saw of the accounts it read, so that a reader of the plan can measure it again (``consistency``).
 Limits are measured where they bind, as min(ef, cmf) before and after; written amounts only where a slip of the hand is looked for.
+
+What raises is measured a second time, against a fixed point in the past (``points``), which the plan records: a raise in pieces, or by way of zero, is
+as large as one at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from amsctl.config import PROJECT_FILE, GuardName, Guards, Op, Threshold
-from amsctl.diagnostics import Severity, Source
+from amsctl.diagnostics import Severity
 from amsctl.model import NO_LIMIT, UNSET, AccountKey, AccountStatus, Direction, Leg, RowKey, UnsetMeans, lets_through
-from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Target, Verdict
+from amsctl.planning.plan import Against, Change, ChangeKind, Finding, Observed, Plan, Target, Verdict
+from amsctl.planning.points import NO_POINTS, Point, Points, measured_keys, points_of
+
+UNMEASURED: Final = "guards-unmeasured"
+"""The finding of a plan that was made without a look at the ledger."""
 
 
 class _Leg(NamedTuple):
-    """One direction of one row: what it lets through before and after, and the first change that moves it."""
+    """One direction of one row: what it lets through before and after, the first change that moves it, and the point in the past that it is held against,
+    where there is one. Where it only tightens, it has none.
+    """
 
     before: int
     after: int
     change: Change
+    point: Point | None = None
 
     @property
     def opens(self) -> bool:
         return self.after > self.before
 
+    @property
+    def least(self) -> int:
+        """The smallest number above zero that it is a raise from; 0 where there is none."""
+        return min((value for value in (self.before, 0 if self.point is None else self.point.value) if value > 0), default=0)
+
+    @property
+    def raised(self) -> int:
+        """The contracts more than before, or than at its point, whichever is more."""
+        return self.after - min(self.before, self.before if self.point is None else self.point.value)
+
+    @property
+    def against(self) -> str:
+        """The point in words, where it is what the leg is measured against; else empty."""
+        if self.point is None or 0 < self.before <= self.point.value:
+            return ""
+        return point_words(self.after, self.point)
+
 
 class _Measure(NamedTuple):
-    """How much there is of something, of how much, and the worst of it."""
+    """How much there is of something, of how much, the worst of it, and the point in the past that the worst is measured against."""
 
     measured: int
     of: int | None = None
     worst: Change | None = None
     where: str = ""
+    against: str = ""
+
+
+class _Written(NamedTuple):
+    """One side of a leg as written, and the point in the past that it is held against."""
+
+    change: Change
+    point: Point | None
 
 
 @dataclass(slots=True)
@@ -46,12 +81,13 @@ class _Book:
     unset_means: UnsetMeans
     unprotected: Sequence[str]
     protected: frozenset[AccountKey]
+    points: Points = field(default_factory=lambda: NO_POINTS)
     first_of: dict[AccountKey, Change] = field(default_factory=dict)
     rows: dict[tuple[AccountKey, RowKey], Change] = field(default_factory=dict)
     unset: dict[tuple[AccountKey, RowKey], Change] = field(default_factory=dict)
     created: set[tuple[AccountKey, RowKey]] = field(default_factory=set)
     legs: dict[tuple[AccountKey, RowKey, Leg], _Leg] = field(default_factory=dict)
-    written: list[Change] = field(default_factory=list)
+    written: list[_Written] = field(default_factory=list)
     switches: dict[tuple[ChangeKind, bool], list[Change]] = field(default_factory=dict)
     """Suspensions and statuses: what they are about, and whether they open."""
     loosened_protected: list[Change] = field(default_factory=list)
@@ -82,13 +118,14 @@ class _Book:
         assert change.effective_after is not None
         row = (key, change.row_key)
         self.rows.setdefault(row, change)
-        self.written.append(change)
+        against = {of.owner: self.points.get(of) for of, _, _ in measured_keys(change, self.unset_means)}
+        self.written.append(_Written(change, against.get(change.owner)))
         if change.after is UNSET:
             self.unset.setdefault(row, change)
         if change.before is UNSET:
             self.created.add(row)
         before, after = lets_through(change.effective_before, self.unset_means), lets_through(change.effective_after, self.unset_means)
-        self.legs.setdefault((*row, change.leg), _Leg(before, after, change))
+        self.legs.setdefault((*row, change.leg), _Leg(before, after, change, against.get(None)))
         return after > before
 
 
@@ -119,23 +156,43 @@ def _account_rows_unset(book: _Book, threshold: Threshold) -> _Measure:
     return _Measure(len(lost[hardest]), had[hardest], lost[hardest][0], str(hardest))
 
 
-def _raised(book: _Book, threshold: Threshold) -> _Measure:
+def _raised_legs(book: _Book, threshold: Threshold) -> list[_Leg]:
     factor = threshold.factor or 1
-    found = [leg for leg in book.legs.values() if leg.before > 0 and leg.before * factor < leg.after < NO_LIMIT]
-    return _of_legs(found, book.legs_seen, lambda leg: leg.after / leg.before)
+    return [leg for leg in book.legs.values() if leg.least > 0 and leg.least * factor < leg.after < NO_LIMIT]
 
 
-def _raised_lots(book: _Book, _: Threshold) -> _Measure:
-    found = [leg for leg in book.legs.values() if leg.opens and leg.after < NO_LIMIT]
-    worst = max(found, key=lambda leg: leg.after - leg.before, default=None)
+def _raised(book: _Book, threshold: Threshold) -> _Measure:
+    found = _raised_legs(book, threshold)
+    worst = max(found, key=_times, default=None)
+    return _of_legs(found, book.legs_seen, _times)._replace(against="" if worst is None else worst.against)
+
+
+def _times(leg: _Leg) -> float:
+    return leg.after / leg.least
+
+
+def _opened_legs(book: _Book, _: Threshold) -> list[_Leg]:
+    """Those that let more through than before, or than at their point where they had no limit since."""
+    return [leg for leg in book.legs.values() if leg.raised > 0 and leg.after < NO_LIMIT]
+
+
+def _raised_lots(book: _Book, threshold: Threshold) -> _Measure:
+    found = _opened_legs(book, threshold)
+    worst = max(found, key=lambda leg: leg.raised, default=None)
     return _Measure(
-        sum(leg.after - leg.before for leg in found), sum(leg.before for leg in found), *_first(() if worst is None else (worst.change,))
+        sum(leg.raised for leg in found),
+        sum(leg.after - leg.raised for leg in found),
+        *_first(() if worst is None else (worst.change,)),
+        "" if worst is None or worst.raised == worst.after - worst.before else worst.against,
     )
 
 
-def _unlimited(book: _Book, _: Threshold) -> _Measure:
-    found = [leg for leg in book.legs.values() if leg.opens and leg.after == NO_LIMIT]
-    return _of_legs(found, book.legs_seen, lambda leg: leg.before)
+def _unlimited_legs(book: _Book, _: Threshold) -> list[_Leg]:
+    return [leg for leg in book.legs.values() if leg.opens and leg.after == NO_LIMIT]
+
+
+def _unlimited(book: _Book, threshold: Threshold) -> _Measure:
+    return _of_legs(_unlimited_legs(book, threshold), book.legs_seen, lambda leg: leg.before)
 
 
 def _zero_crossings(book: _Book, _: Threshold) -> _Measure:
@@ -143,16 +200,27 @@ def _zero_crossings(book: _Book, _: Threshold) -> _Measure:
     return _of_legs(found, book.legs_seen, lambda leg: leg.after)
 
 
+def _jumped(book: _Book, threshold: Threshold) -> list[_Written]:
+    factor = threshold.factor or 1
+    return [
+        one
+        for one in book.written
+        if _grows(one.change.before, one.change.after, factor)
+        or (one.point is not None and _grows(one.point.value, one.change.after, factor))
+    ]
+
+
 def _jumps_up(book: _Book, threshold: Threshold) -> _Measure:
-    return _jumps(book, lambda change: _grows(change.before, change.after, threshold.factor or 1))
+    found = _jumped(book, threshold)
+    worst = next(iter(found), None)
+    told = ""
+    if worst is not None and worst.point is not None and not _grows(worst.change.before, worst.change.after, threshold.factor or 1):
+        told = point_words(cast("int", worst.change.after), worst.point)
+    return _Measure(len(found), 2 * book.legs_seen, *_first(one.change for one in found), told)
 
 
 def _jumps_down(book: _Book, threshold: Threshold) -> _Measure:
-    return _jumps(book, lambda change: _grows(change.after, change.before, threshold.factor or 1))
-
-
-def _jumps(book: _Book, jumped: Callable[[Change], bool]) -> _Measure:
-    found = [change for change in book.written if jumped(change)]
+    found = [one.change for one in book.written if _grows(one.change.after, one.change.before, threshold.factor or 1)]
     return _Measure(len(found), 2 * book.legs_seen, *_first(found))
 
 
@@ -310,9 +378,13 @@ def judge(
     *,
     unset_means: UnsetMeans,
     unprotected: Sequence[str] = (),
+    points: Points = NO_POINTS,
 ) -> tuple[Verdict, ...]:
-    """What each threshold of each guard says of a plan, passed or not, in the order of ``GuardName``."""
-    return tuple(verdict for verdict, _ in _judged(changes, observed, guards, unset_means, unprotected))
+    """What each threshold of each guard says of a plan, passed or not, in the order of ``GuardName``. ``points`` are the values of the past that raises are
+    measured against as well; a leg without one is measured against its before-value alone.
+    """
+    book = _book(changes if guards else (), observed, unset_means, unprotected, points)
+    return tuple(verdict for verdict, _ in _judged(book, guards))
 
 
 def guard_findings(
@@ -322,35 +394,77 @@ def guard_findings(
     *,
     unset_means: UnsetMeans,
     unprotected: Sequence[str] = (),
+    points: Points = NO_POINTS,
 ) -> tuple[tuple[Verdict, ...], tuple[Finding, ...]]:
     """The same, and a blocking finding for every guard that holds the plan up."""
     verdicts, findings, told = [], [], set()
-    for verdict, source in _judged(changes, observed, guards, unset_means, unprotected):
+    for verdict, found in _judged(_book(changes if guards else (), observed, unset_means, unprotected, points), guards):
         verdicts.append(verdict)
         if verdict.passed and verdict.guard not in told:
             told.add(verdict.guard)
+            past = f"; at worst {found.against}" if found.against else ""
             findings.append(
                 Finding(
                     code=finding_code(verdict.guard),
                     severity=Severity.ERROR,
-                    message=f"{verdict_words(verdict)}; {_KINDS[verdict.guard].ask} If it is meant: --override {verdict.guard}@DIGEST",
+                    message=f"{verdict_words(verdict)}{past}; {_KINDS[verdict.guard].ask} If it is meant: --override {verdict.guard}@DIGEST",
                     where=verdict.where,
                     blocks=True,
-                    source=source,
+                    source=None if found.worst is None else found.worst.source,
                 )
             )
     return tuple(verdicts), tuple(findings)
 
 
-def _judged(
-    changes: Iterable[Change], observed: Sequence[Observed], guards: Guards, unset_means: UnsetMeans, unprotected: Sequence[str]
-) -> Iterator[tuple[Verdict, Source | None]]:
-    if not guards:
-        return
+def unmeasured(against: Against | None) -> Iterator[Finding]:
+    """What a plan says whose ledger could not be read: its guards measured less than they should. A raise in pieces may have gone unseen, so apply, which
+    needs the ledger, measures again.
+    """
+    if against is not None and against.unread:
+        yield Finding(
+            code=UNMEASURED,
+            severity=Severity.WARNING,
+            message=f"guards did not measure against the values of {against.days} days ago, as the ledger could not be read: {against.unread}",
+            where=PROJECT_FILE,
+        )
+
+
+def let_through(plan: Plan, overrides: Collection[GuardName]) -> frozenset[str]:
+    """The changes of a plan whose raise an override lets through, by their ids: every change of a leg that an overridden guard found beyond a threshold. From
+    there on, the leg is measured against what it was raised to. A guard that does not measure how much a leg is raised lets none through.
+    """
+    passed = [verdict for verdict in plan.guards if verdict.passed and verdict.guard in overrides and verdict.guard in _RAISES]
+    if not passed:
+        return frozenset()
+    book = _book(plan.changes, plan.observed, UnsetMeans(plan.target.unset_means), (), points_of(plan.references))
+    legs = {_place(change) for verdict in passed for change in _RAISES[verdict.guard](book, verdict.threshold)}
+    return frozenset(change.id for change in plan.changes if change.kind is ChangeKind.LIMIT and _place(change) in legs)
+
+
+def _place(change: Change) -> tuple[AccountKey, RowKey, Leg | None]:
+    return change.account_key, change.row_key, change.leg
+
+
+_RAISES: Final[dict[GuardName, Callable[[_Book, Threshold], Iterable[Change]]]] = {
+    GuardName.RAISED: lambda book, threshold: [leg.change for leg in _raised_legs(book, threshold)],
+    GuardName.RAISED_LOTS: lambda book, threshold: [leg.change for leg in _opened_legs(book, threshold)],
+    GuardName.UNLIMITED: lambda book, threshold: [leg.change for leg in _unlimited_legs(book, threshold)],
+    GuardName.JUMPS_UP: lambda book, threshold: [one.change for one in _jumped(book, threshold)],
+}
+"""The guards that measure how much a leg is raised, and the legs that each of them finds."""
+
+
+def _book(
+    changes: Iterable[Change], observed: Sequence[Observed], unset_means: UnsetMeans, unprotected: Sequence[str], points: Points
+) -> _Book:
     protected = frozenset(seen.account_key for seen in observed if seen.protected)
-    book = _Book(observed=observed, unset_means=unset_means, unprotected=unprotected, protected=protected)
+    book = _Book(observed=observed, unset_means=unset_means, unprotected=unprotected, protected=protected, points=points)
     for change in changes:
         book.take(change)
+    return book
+
+
+def _judged(book: _Book, guards: Guards) -> Iterator[tuple[Verdict, _Measure]]:
     for name in GuardName:
         for threshold in guards.get(name, ()):
             found = _KINDS[name].measure(book, threshold)
@@ -362,7 +476,7 @@ def _judged(
                 passed=threshold.passed(found.measured, found.of),
                 where=found.where,
             )
-            yield verdict, None if found.worst is None else found.worst.source
+            yield verdict, found
 
 
 def switched_off(guards: Guards, target: Target) -> Iterator[Finding]:
@@ -408,6 +522,12 @@ def verdict_words(verdict: Verdict) -> str:
         percent = f", {verdict.measured * 100 // verdict.of:,} %" if verdict.of else ""
         share = f" (of {verdict.of:,} {kind.of}{percent})"
     return f"{verdict.measured:,} {told}{share}; {threshold_words(threshold)} holds a plan up"
+
+
+def point_words(after: int, point: Point) -> str:
+    """``×1,000 against 10 on 2026-10-29``."""
+    times = f"{after / point.value:,.1f}".removesuffix(".0")
+    return f"×{times} against {point.value:,} on {point.at[:10]}"
 
 
 def threshold_words(threshold: Threshold) -> str:

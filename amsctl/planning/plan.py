@@ -161,6 +161,41 @@ class Verdict:
     where: str
 
 
+class PointSource(StrEnum):
+    """What says which value a leg had in the past."""
+
+    LEDGER = "ledger"
+    HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """The past that guards measure a plan against besides its own before-values: the values of ``days`` days ago. ``sources`` are the records that were
+    looked at; ``unread`` is why the ledger could not be, empty where it could or where there is none.
+    """
+
+    days: int
+    sources: tuple[PointSource, ...] = ()
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A value in the past, in contracts and above zero, that a leg of the plan is measured against: of one side as written, or (``owner`` ``None``) what
+    both sides let through. ``at`` is when the leg had it.
+    """
+
+    clearing_firm: str
+    account: str
+    execution_firm: str
+    product: str
+    leg: Leg
+    owner: Owner | None
+    value: int
+    at: str
+    source: PointSource
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """What a policy says of a plan: how often it is broken, and where first (empty where it is not)."""
@@ -283,7 +318,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A plan, whole. Times are UTC, ``YYYY-MM-DDTHH:MM:SSZ``. ``digest`` is over all the rest (``codec.digest_of``)."""
+    """A plan, whole. Times are UTC, ``YYYY-MM-DDTHH:MM:SSZ``. ``digest`` is over all the rest (``codec.digest_of``). ``references`` are the values of the
+    past that its guards were measured against; ``against`` is ``None`` where the project file switches that off.
+    """
 
     digest: str
     created_at: str
@@ -295,6 +332,8 @@ class Plan:
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     observed: tuple[Observed, ...]
+    against: Against | None = None
+    references: tuple[Reference, ...] = ()
     guards: tuple[Verdict, ...] = ()
     policies: tuple[Ruling, ...] = ()
     approvals: ApprovalNeed | None = None
