@@ -19,6 +19,11 @@ def landed(change: Change, record: Record) -> bool | None:
 
     A call that diverged names the changes that were read back as asked. The others may have been stored otherwise than asked.
     """
+    return took_effect(change.id, record)
+
+
+def took_effect(number: str, record: Record) -> bool | None:
+    """The same of a change by its id."""
     if record.kind is Kind.INTENT:
         return None
     body: Mapping[str, Any] = record.body
@@ -28,7 +33,7 @@ def landed(change: Change, record: Record) -> bool | None:
         case Outcome.UNKNOWN:
             return None
         case Outcome.DIVERGED:
-            return True if change.id in (body.get("done") or ()) else None
+            return True if number in (body.get("done") or ()) else None
         case _:
             return False
 

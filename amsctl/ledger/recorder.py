@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from amsctl.ledger.leases import Leases, Offload
+from amsctl.ledger.points import LET_THROUGH
 from amsctl.ledger.values import Draft, Kind
 from amsctl.planning.codec import encode_change, text_of
+from amsctl.planning.guards import let_through
 from amsctl.planning.plan import Change, Plan, Step
 from amsctl.wire.bodies import request_bytes
 
@@ -61,6 +63,7 @@ class LedgerRecorder:
         self._offload = offload
         self._url = ""
         self._changes: Mapping[str, Change] = {}
+        self._let_through: Collection[str] = ()
         self._places: dict[str, tuple[str, str]] = {}
         self._waiting: dict[str, list[_Waiting]] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
@@ -69,6 +72,7 @@ class LedgerRecorder:
         """The run's first record, with the plan (which has steps) and its inverse kept whole."""
         self._url = plan.target.url
         self._changes = {change.id: change for change in plan.changes}
+        self._let_through = let_through(plan, self._cause.overrides)
         self._places = {step.id: (step.clearing_firm, step.account) for step in plan.steps}
         plans = {plan.digest: "".join(text_of(plan)).encode("ascii")}
         if inverse is not None:
@@ -106,6 +110,7 @@ class LedgerRecorder:
             "request_sha256": sha256(request_bytes(step.body)).hexdigest(),
             "previous": None if previous_status is None else {"http_status": previous_status},
             "changes": [encode_change(self._changes[number]) for number in step.changes],
+            LET_THROUGH: [number for number in step.changes if number in self._let_through],
             "fence": lease.fence,
             "clock": dict(self._sent_at()),
         }

@@ -179,16 +179,21 @@ class Ledger:
         url: str | None = None,
         firm: str | None = None,
         account: str | None = None,
+        accounts: Collection[str] = (),
         run: str | None = None,
         since: str | None = None,
         kinds: Collection[Kind] = (),
     ) -> Iterator[Record]:
-        """The records after number ``after`` that fit, in order, a page at a time. ``since`` is UTC as records have it, or a beginning of it."""
+        """The records after number ``after`` that fit, in order, a page at a time. ``since`` is UTC as records have it, or a beginning of it. ``accounts``:
+        those of any of these; a few dozen at most, as every page sorts what it finds of them.
+        """
         table = schema.records.c
         query = select(schema.records).order_by(table.seq).limit(_PAGE)
         for column, wanted in ((table.url, url), (table.firm, firm), (table.account, account), (table.run, run)):
             if wanted is not None:
                 query = query.where(column == wanted)
+        if accounts:
+            query = query.where(table.account.in_(sorted(accounts)))
         if since is not None:
             query = query.where(table.at >= since)
         if kinds:

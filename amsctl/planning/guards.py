@@ -452,6 +452,7 @@ _RAISES: Final[dict[GuardName, Callable[[_Book, Threshold], Iterable[Change]]]] 
     GuardName.JUMPS_UP: lambda book, threshold: [one.change for one in _jumped(book, threshold)],
 }
 """The guards that measure how much a leg is raised, and the legs that each of them finds."""
+RAISE_GUARDS: Final = frozenset(_RAISES)
 
 
 def _book(
