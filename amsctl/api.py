@@ -92,13 +92,15 @@ def read_live(manifests: Manifests, environment: str | None = None, *, environ: 
     return flow.run(read())
 
 
-def plan(manifests: Manifests, live: Live, *, base: str | None = None) -> Plan:
-    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git.
+def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: Mapping[str, str] | None = None) -> Plan:
+    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git, and for the
+    ledger, which is read where there is one.
 
     ``base`` is the branch (tag, commit) that the change is to be merged into: its guards, protections, policies and approvers hold. ConfigError when it
     cannot be read.
     """
     from amsctl.ams.clock import SystemClock
+    from amsctl.operations.points import past_in
 
     project = manifests.project
     rules = flow.rules_of(project, live.environment)
@@ -123,7 +125,8 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None) -> Plan:
     labelled = manifests.desired.accounts() if project.safeguards.ask_for_labels else ()
     labels = {live.accounts[account.key].key: set(flow.labels_of(account)) for account in labelled}
     held = flow.held_by_base(branch, live.firms, protected, labels)
-    return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels, base=held)
+    with past_in(project, live.environment, os.environ if environ is None else environ, SystemClock()) as past:
+        return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels, base=held, past=past)
 
 
 def apply(

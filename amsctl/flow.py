@@ -34,6 +34,7 @@ from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.guards import finding_code, guards_in, judge, verdict_words
 from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Change, Finding, Git, Origin, Plan, Selection, Target, Verdict
+from amsctl.planning.points import Past, Points, no_past, points_of
 from amsctl.planning.policies import days_words, judge_policies, loosens
 from amsctl.version import version
 
@@ -261,7 +262,7 @@ class Wish:
     base: BaseBranch | None = None
 
 
-async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = silent) -> Plan:
+async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = silent, past: Past = no_past) -> Plan:
     """The plan for the manifests on the live state. Reads only. AmsError when any read fails; ManifestErrors for doubles that only the AMS shows."""
     rules = rules_of(wish.project, wish.environment)
     parts: list[AccountPlan] = []
@@ -280,7 +281,7 @@ async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progr
         progress(len(parts), len(wish.desired), reader.calls)
     firms = () if wish.base is None else await reader.firms()
     base = held_by_base(wish.base, firms, protected, labels)
-    return assembled(wish, parts, clock, protected=protected, labels=labels, base=base)
+    return assembled(wish, parts, clock, protected=protected, labels=labels, base=base, past=past)
 
 
 def held_by_base(
@@ -322,6 +323,7 @@ def assembled(
     protected: Collection[AccountKey] = (),
     labels: Mapping[AccountKey, Collection[str]] | None = None,
     base: Base | None = None,
+    past: Past = no_past,
 ) -> Plan:
     """The plan of a run from the plans of its accounts."""
     safeguards = wish.project.safeguards if wish.base is None or wish.base.safeguards is None else wish.base.safeguards
@@ -335,6 +337,7 @@ def assembled(
         safeguards=safeguards,
         protected=protected,
         labels=labels,
+        past=past,
     )
 
 
@@ -382,11 +385,13 @@ def check_age(plan: Plan, clock: Clock) -> None:
         raise Stale("the plan has expired", expected=f"use before {plan.expires_at}", found=now, hint="plan again")
 
 
-def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] = (), *, saved: bool = True) -> None:
+def check_findings(
+    plan: Plan, guards: Guards, overrides: Collection[GuardName] = (), *, saved: bool = True, points: Points | None = None
+) -> None:
     """Refused when a finding blocks the plan, or a guard of the project holds it up, and it is not one that was overridden by name.
 
     ``guards`` are those of the project as it is now: a plan that was made under laxer ones does not pass by them. A plan that is not ``saved`` cannot be
-    overridden: nobody can look at it again.
+    overridden: nobody can look at it again. ``points`` are the values of the past as they are known now; without them, those that the plan was made on count.
     """
     overridden = {finding_code(guard) for guard in overrides}
     blocking = [finding for finding in plan.blocking if finding.code not in overridden]
@@ -396,12 +401,13 @@ def check_findings(plan: Plan, guards: Guards, overrides: Collection[GuardName] 
         raise Refused(
             f"the plan is blocked: {first.code}: {first.message}{others}", where=first.where, hint=_way_out(plan, blocking, saved=saved)
         )
-    for verdict in _judged_now(plan, guards):
+    for verdict in _judged_now(plan, guards, points):
         if verdict.passed and verdict.guard not in overrides:
+            same = guards_in(plan.guards) == guards
             raise Refused(
-                f"a guard holds the plan up that it was not made under: {verdict_words(verdict)}",
+                f"a guard holds the plan up {'by now' if same else 'that it was not made under'}: {verdict_words(verdict)}",
                 where=verdict.where,
-                hint="plan again: the guards of the project file have changed",
+                hint=f"plan again: the {'values of the past, as the ledger has them,' if same else 'guards of the project file'} have changed",
             )
     if not guards and plan.target.protected:
         raise Refused("a protected environment needs guards", found="guards: none", hint="take it out of amsctl.yaml and plan again")
@@ -476,12 +482,20 @@ def check_approved(plan: Plan, safeguards: Safeguards, approvals: Collection[obj
         )
 
 
-def _judged_now(plan: Plan, guards: Guards) -> tuple[Verdict, ...]:
-    """What ``guards`` say of the plan. Those that it was made under are not measured again: its own verdicts must follow from it (``consistency``)."""
-    if guards_in(plan.guards) == guards:
+def _judged_now(plan: Plan, guards: Guards, points: Points | None) -> tuple[Verdict, ...]:
+    """What ``guards`` say of the plan. Those that it was made under are not measured again on the same points: its own verdicts must follow from it
+    (``consistency``).
+    """
+    if guards_in(plan.guards) == guards and points is None:
         return plan.guards
-    unset_means = UnsetMeans(plan.target.unset_means)
-    return judge(plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected)
+    return judge(
+        plan.changes,
+        plan.observed,
+        guards,
+        unset_means=UnsetMeans(plan.target.unset_means),
+        unprotected=plan.origin.unprotected,
+        points={**points_of(plan.references), **(points or {})},
+    )
 
 
 def _way_out(plan: Plan, blocking: Iterable[Finding], *, saved: bool) -> str:

@@ -40,7 +40,8 @@ from amsctl.ledger.history import Subject, moved_since, subject_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
-from amsctl.model import AccountKey, Firm, Phase
+from amsctl.model import AccountKey, Firm, Phase, UnsetMeans
+from amsctl.operations.points import past_of
 from amsctl.planning.codec import decode_changes, decode_text
 from amsctl.planning.consistency import check_consistency
 from amsctl.planning.inverse import Inversion, inverted, restoring, with_warning
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from amsctl.ledger.store import Ledger
     from amsctl.ledger.values import Holder
     from amsctl.planning.plan import Step
+    from amsctl.planning.points import Points
     from amsctl.windows.hours import Hours
 
 MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
@@ -213,7 +215,8 @@ class _Conduct:
 
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
-        check_findings(plan, u.project.guards, u.cause.overrides)
+        points = await u.surroundings.offload(self._points)
+        check_findings(plan, u.project.guards, u.cause.overrides, points=points)
         check_policies(plan, u.project.safeguards, self.clock)
         check_consistency(plan)
         check_approved(plan, u.project.safeguards, u.cause.approvals, u.cause.overrides)
@@ -233,6 +236,19 @@ class _Conduct:
                     # Once more: what this settling has just proven to be done, and somebody takes back from now on, is not done again either.
                     earlier = await u.surroundings.offload(self._earlier, resumed)
                 return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
+
+    def _points(self) -> Points:
+        """The values of the past as the ledger has them now: another run may have written since the plan was made."""
+        u, target = self.u, self.plan.target
+        past = past_of(
+            days=u.project.guards_days if u.project.guards else 0,
+            unset_means=UnsetMeans(target.unset_means),
+            ams=target.url,
+            now=self.clock.wall(),
+            ledger=u.ledger,
+            strict=True,
+        )
+        return past(self.plan.changes).points
 
     async def _firms(self, reader: Reader) -> dict[str, Firm]:
         """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name.

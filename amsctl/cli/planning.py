@@ -55,6 +55,7 @@ def make_plan(session: Session, selection: Selection, *, base: str | None = None
     from amsctl.commit import commit_of
     from amsctl.committed import held_against
     from amsctl.provenance.pipeline import pipeline_of
+    from amsctl.operations.points import past_in
 
     branch = _base_branch(project, base, desired, selection)
     pipeline = pipeline_of(session.environ)
@@ -75,9 +76,10 @@ def make_plan(session: Session, selection: Selection, *, base: str | None = None
     async def read_and_plan() -> Plan:
         async with open_reader(environment, project.requests) as reader:
             with session.console.progress("reading accounts", len(desired)) as progress:
-                return await flow.make_plan(wish, reader, clock=SystemClock(), progress=progress)
+                return await flow.make_plan(wish, reader, clock=SystemClock(), progress=progress, past=past)
 
-    return flow.run(read_and_plan())
+    with past_in(project, environment, session.environ, SystemClock()) as past:
+        return flow.run(read_and_plan())
 
 
 def _base_branch(project: Project, ref: str | None, desired: Desired, selection: Selection) -> BaseBranch | None:
