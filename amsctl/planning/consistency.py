@@ -58,6 +58,7 @@ def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:
     guards, points = guards_in(plan.guards), points_of(plan.references)
     if not _may_refer(plan) or references(plan.changes, points, unset_means) != plan.references:
         yield "references"
+        return
     verdicts, held = guard_findings(
         plan.changes, plan.observed, guards, unset_means=unset_means, unprotected=plan.origin.unprotected, points=points
     )
