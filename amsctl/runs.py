@@ -655,6 +655,9 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         safeguards=wish.project.safeguards,
         protected=protected,
         labels=labels,
+        past=past_of(
+            days=wish.project.guards_days, unset_means=wish.project.unset_means, ams=run.url, now=clock.wall(), ledger=ledger, strict=True
+        ),
     )
     return inversion.whole(parts)
 

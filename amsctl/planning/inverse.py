@@ -40,6 +40,7 @@ from amsctl.model import (
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, diff
 from amsctl.planning.plan import Change, ChangeKind, ChangeValue, Finding, Origin, Plan, Target, value_words
+from amsctl.planning.points import Past, no_past
 
 _NOWHERE = Source("", 0, 0)
 
@@ -57,6 +58,7 @@ class Inversion:
     safeguards: Safeguards
     protected: Collection[AccountKey] = ()
     labels: Mapping[AccountKey, Collection[str]] = field(default_factory=dict)
+    past: Past = no_past
 
     def part(self, live: LiveAccount, changes: Iterable[Change]) -> AccountPlan:
         """What undoes ``changes`` once they are made on an account that holds ``live`` before them."""
@@ -75,6 +77,7 @@ class Inversion:
             safeguards=self.safeguards,
             protected=self.protected,
             labels=self.labels,
+            past=self.past,
         )
 
 
