@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from amsctl.wire.addresses import normalised
+
 _CME: Final = ".cmegroup.com"
+_ODD_PATH: Final = re.compile("//|;|%")
 
 
 class Wrong(NamedTuple):
@@ -35,24 +39,22 @@ def judge_url(name: str, text: str, *, credentials: bool) -> Wrong | None:
         )
     if "?" in text or "#" in text:
         return Wrong("url", f"{name} holds a query or fragment", "https://HOST/…", "remove what begins with ? or #")
+    if "%" in host or not host.strip("."):
+        return Wrong(
+            "url", f"{name} has a host that no server has", "https://HOST/…", "write the host as it is, without % and not dots alone"
+        )
+    if name == "url" and _ODD_PATH.search(urlsplit(normalised(text)).path):
+        return Wrong(
+            "url",
+            "url holds an empty segment, a ; or an encoded sign in its path: a server may take it for another spelling of an address",
+            "https://HOST/rest/v2",
+            "one AMS has one address: locks and freezes are found by it",
+        )
     if parts.scheme == "http" and credentials and not _is_loopback(host):
         return Wrong(
             "insecure", f"{name} would send credentials unencrypted", "https://HOST/…", "http:// is for 127.0.0.1 and localhost alone"
         )
     return None
-
-
-def canonical(url: str) -> str:
-    """An address as locks, freezes and plans name it: one AMS must not have two, by a host in capitals or a port that goes without saying (RFC 3986 §6.2)."""
-    try:
-        parts = urlsplit(url)
-        host, number = (parts.hostname or "").rstrip("."), parts.port
-    except ValueError:
-        return url  # ``judge_url`` says what is wrong with it
-    host = f"[{host}]" if ":" in host else host
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    port = "" if number is None or number == usual else f":{number}"
-    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
 def mixed_hosts(url: str, token_url: str) -> Wrong | None:

@@ -27,7 +27,7 @@ from amsctl.config import (
 )
 from amsctl.diagnostics import Diagnostic, Severity, Source
 from amsctl.errors import ConfigError, ManifestErrors
-from amsctl.manifests.addresses import Wrong, canonical, is_cme, judge_url, mixed_hosts
+from amsctl.manifests.addresses import Wrong, is_cme, judge_url, mixed_hosts
 from amsctl.manifests.compile import API_VERSION
 from amsctl.manifests.decoding import (
     Refused,
@@ -51,6 +51,7 @@ from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
 from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
 from amsctl.manifests.safeguards import approvals_of, policies_of
 from amsctl.model import Owner, Undeclared, UnsetMeans
+from amsctl.wire.addresses import normalised
 
 BRANCH: Final = "^(?!.*([.][.]|//|[.]lock(/|$)|/[.]))[A-Za-z0-9][A-Za-z0-9_.+-]*(/[A-Za-z0-9][A-Za-z0-9_.+-]*)*$"
 """The name of a branch: no revision syntax, nothing that git would read as an option or a path."""
@@ -318,7 +319,7 @@ def resolve_address(project: Project, name: str | None, environ: Mapping[str, st
     chosen = _choose(project, name)
     node = project.environments[chosen]
     assert isinstance(node, Map)
-    return chosen, canonical(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
+    return chosen, normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
 
 
 def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:
@@ -437,7 +438,7 @@ def _environment(name: str, node: Node, expand: Expand, *, root: str, place: Sou
     """The environment that a mapping describes; texts go through ``expand``."""
     keys = ("url", "ams", "auth", "protected", "tls", "proxy", "assumptions", "calendar")
     mapping = mapping_of(node, keys, ("url",))
-    url = canonical(_address(mapping, "url", expand))
+    url = normalised(_address(mapping, "url", expand))
     proxy = _address(mapping, "proxy", expand) if "proxy" in mapping.entries else None
     return Environment(
         name=name,
