@@ -151,8 +151,7 @@ def apply(
     from amsctl.ams.clock import SystemClock
     from amsctl.approving import Given
     from amsctl.approving import approved as approved_by
-    from amsctl.ledger.store import open_ledger
-    from amsctl.manifests.project import resolve_ledger
+    from amsctl.operations.ledger import project_ledger
 
     if not approved:
         raise ApprovalMissing("apply was called without approval", expected="approved=True", found="approved=False")
@@ -163,7 +162,7 @@ def apply(
     flow.check_manifests(plan, flow.manifests_hash(manifests.desired))
     overridden = flow.overrides_of(overrides, plan)
     approvals = approved_by(plan, project, given or Given(), SystemClock(), overridden)
-    with open_ledger(resolve_ledger(project, environ), clock=SystemClock()) as ledger:
+    with project_ledger(project, environ) as ledger:
         undertaking = runs.Undertaking(
             project=project,
             environment=environment,

@@ -225,7 +225,7 @@ class _Conduct:
             reader = writer.reader
             firms = await u.stop.before(self._firms(reader))
             check_clock(reader)
-            scopes = [Scope(plan.target.url, name) for name in firms]
+            scopes = [Scope(u.environment.ams_name, name) for name in firms]
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
                 # Under the lock: nobody can send anything of this plan between this look and our own first call.
                 earlier = await u.surroundings.offload(self._earlier, resumed)
@@ -268,7 +268,7 @@ class _Conduct:
                     hint="the plan file was not written by amsctl plan; plan again",
                 )
         left = await self.u.surroundings.offload(self.u.ledger.attempts, open_only=True)
-        waiting = {attempt.scope.firm for attempt in left if attempt.scope.url == plan.target.url}
+        waiting = {attempt.scope.firm for attempt in left if attempt.scope.ams == self.u.environment.ams_name}
         return {name: await reader.resolve(name) for name in sorted(written | (waiting & read))}
 
     def _earlier(self, resumed: Run | None) -> Earlier | None:
@@ -309,6 +309,7 @@ class _Conduct:
         u = self.u
         recorder = LedgerRecorder(
             u.ledger,
+            ams=u.environment.ams_name,
             run=self.run,
             leases=leases,
             cause=replace(u.cause, barrier=u.barrier.value),
@@ -400,6 +401,7 @@ async def _locks(
     async with held(
         u.ledger,
         scopes,
+        url=u.environment.url,
         run=run,
         holder=holder,
         environment=u.environment.name,
@@ -555,7 +557,8 @@ async def _settle_account(
             "done": list(judged.done),
             "found": list(judged.found),
         }
-        draft = Draft(kind=Kind.RESOLVED, url=attempt.scope.url, firm=key.firm, account=key.number, run=attempt.run, body=body)
+        ams, url = u.environment.ams_name, u.environment.url
+        draft = Draft(kind=Kind.RESOLVED, ams=ams, url=url, firm=key.firm, account=key.number, run=attempt.run, body=body)
         await u.surroundings.offload(u.ledger.append, [draft])
         settled.append(Settled(attempt=attempt, settlement=judged))
     return settled
@@ -574,10 +577,10 @@ async def resolve(undertaking: Undertaking, accounts: Sequence[str] = ()) -> lis
 
     u, around = undertaking, undertaking.surroundings
     clock = around.clock or SystemClock()
-    url = u.environment.url
+    ams = u.environment.ams_name
     offload = around.offload
     attempts = [
-        one for one in await offload(u.ledger.attempts, open_only=True) if one.scope.url == url and _named(one.account_key, accounts)
+        one for one in await offload(u.ledger.attempts, open_only=True) if one.scope.ams == ams and _named(one.account_key, accounts)
     ]
     if not attempts:
         return []
@@ -601,12 +604,12 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
     """The plan that takes back what a run changed, and the runs that it goes on with: an ordinary plan on the live state. Values that somebody changed
     since are left alone and told, and so are values that are as the run's plan wanted them although it did not write them.
     """
-    if run.url != wish.environment.url:
+    if run.ams != wish.environment.ams_name:
         raise UsageError(
             "this run was made in another environment",
             where=f"run {run.id}",
-            expected=f"{run.environment} at {run.url}",
-            found=f"{wish.environment.name} at {wish.environment.url}",
+            expected=f"{run.environment} (AMS {run.ams})",
+            found=f"{wish.environment.name} (AMS {wish.environment.ams_name})",
             hint="leave out -e, or name a run of that environment",
         )
     # Not the inverse plan that is kept: a resume may have written accounts that the first run could not, and a run may have left half of its plan unsent.
@@ -625,7 +628,7 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         grouped.setdefault(change.account_key, []).append(change)
     parts = []
     for key, changes in grouped.items():
-        later = moved_since(ledger, key, url=run.url, ours=names)
+        later = moved_since(ledger, key, ams=run.ams, ours=names)
         ours = [inverted(change) for change in changes if change.id in written and subject_of(change) not in later]
         others = [
             (inverted(change), _whose(change, later)) for change in changes if change.id not in written or subject_of(change) in later
@@ -673,14 +676,14 @@ def _whose(change: Change, later: Mapping[Subject, Run]) -> str:
 # --- choosing a run ---
 
 
-def find_run(ledger: Ledger, name: str | None, *, url: str | None = None) -> Run:
+def find_run(ledger: Ledger, name: str | None, *, ams: str | None = None) -> Run:
     """The run of that name (or an unambiguous beginning of it); without a name the newest. UsageError when there is none."""
     if name is not None:
         run = ledger.run(name)
         if run is None:
             raise UsageError("the ledger has no such run", found=name, hint="amsctl ledger log lists the runs")
         return run
-    for run in ledger.runs(url=url):
+    for run in ledger.runs(ams=ams):
         return run
     raise UsageError("the ledger has no run yet", hint="amsctl apply makes one")
 

@@ -36,13 +36,13 @@ def command(session: Session, firm: str | None, reason: str) -> None:
     from amsctl.ledger.values import ALL_FIRMS, Scope
 
     why = reason_of(reason)
-    environment, url = address(session)
-    scope = Scope(url, ALL_FIRMS if firm is None else _named(firm))
+    environment, ams, url = address(session)
+    scope = Scope(ams, ALL_FIRMS if firm is None else _named(firm))
     console = session.console
     with project_ledger(session) as ledger:
-        held = next((freeze for freeze in ledger.freezes(url) if freeze.scope == scope), None)
+        held = next((freeze for freeze in ledger.freezes(ams) if freeze.scope == scope), None)
         # What is frozen already stays as it is, with its first reason.
-        freeze = held if held is not None else ledger.freeze(scope, reason=why, by=who_acts(session))
+        freeze = held if held is not None else ledger.freeze(scope, url=url, reason=why, by=who_acts(session))
         if firm is not None:
             _warn_of_strange_names(session, ledger, scope)
     what = f"writes to {'every clearing firm' if firm is None else firm} at {environment} ({url})"
@@ -65,7 +65,7 @@ def _warn_of_strange_names(session: Session, ledger: Ledger, scope: Scope) -> No
     """A freeze of a name that nobody writes to stops nothing, which is worse than none."""
     from amsctl.ledger.history import known_firms
 
-    known = known_firms(ledger, scope.url)
+    known = known_firms(ledger, scope.ams)
     if scope.firm not in known:
         names = f"it knows {', '.join(known)}" if known else "it knows none yet"
         session.console.warn(

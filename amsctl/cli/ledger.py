@@ -76,7 +76,7 @@ def log_command(session: Session, account: str | None, since_text: str | None, r
     with project_ledger(session, create=False) as ledger:
         found = history.log(
             ledger,
-            url=_chosen_url(session),
+            ams=_chosen_ams(session),
             since=since,
             limit=limit,
             run=None if run_name is None else runs.find_run(ledger, run_name),
@@ -114,9 +114,9 @@ def blame_command(session: Session, account: str, execution_firm: str | None, pr
     from amsctl.views.ledger_json import encode_blame
     from amsctl.views.ledger_text import blame_text
 
-    environment, url = address(session)
+    environment, ams, url = address(session)
     with project_ledger(session, create=False) as ledger:
-        found = history.blame(ledger, history.Asked(text=account), url=url, execution_firm=execution_firm, product=product)
+        found = history.blame(ledger, history.Asked(text=account), ams=ams, execution_firm=execution_firm, product=product)
     if form == "json":
         session.console.result_json(encode_blame(found, environment=environment, url=url))
     else:
@@ -218,8 +218,8 @@ def export_command(session: Session, form: str, out: str | None, since_text: str
 
     since = _moment(since_text)
     with project_ledger(session, create=False) as ledger:
-        url = _chosen_url(session)
-        pieces = _jsonl(ledger, url, since) if form == "jsonl" else _csv(ledger, url, since)
+        ams = _chosen_ams(session)
+        pieces = _jsonl(ledger, ams, since) if form == "jsonl" else _csv(ledger, ams, since)
         if out is not None:
             write_atomically(out, pieces, private=True)
         else:
@@ -229,19 +229,19 @@ def export_command(session: Session, form: str, out: str | None, since_text: str
         session.console.note(f"exported to {out}")
 
 
-def _jsonl(ledger: Ledger, url: str | None, since: str | None) -> Iterator[str]:
+def _jsonl(ledger: Ledger, ams: str | None, since: str | None) -> Iterator[str]:
     from amsctl.views.json_text import json_line
     from amsctl.views.ledger_json import encode_record
 
-    for record in ledger.records(url=url, since=since):
+    for record in ledger.records(ams=ams, since=since):
         yield json_line(encode_record(record)) + "\n"
 
 
-def _csv(ledger: Ledger, url: str | None, since: str | None) -> Iterator[str]:
+def _csv(ledger: Ledger, ams: str | None, since: str | None) -> Iterator[str]:
     from amsctl.ledger import history
     from amsctl.views.tables import csv_lines
 
-    yield from csv_lines(history.COLUMNS, history.attempt_rows(ledger, url=url, since=since))
+    yield from csv_lines(history.COLUMNS, history.attempt_rows(ledger, ams=ams, since=since))
 
 
 # --- what they share ---
@@ -256,9 +256,9 @@ def _moment(text: str | None) -> str | None:
     return since(text, SystemClock().wall())
 
 
-def _chosen_url(session: Session) -> str | None:
-    """The address of ``-e``; ``None``, which is every environment, without it."""
-    return None if session.environment_name is None else address(session)[1]
+def _chosen_ams(session: Session) -> str | None:
+    """The AMS of ``-e``; ``None``, which is every environment, without it."""
+    return None if session.environment_name is None else address(session).ams
 
 
 _HEAD: Final = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")

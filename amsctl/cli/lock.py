@@ -13,6 +13,8 @@ from amsctl.cli.shell import CommandGroup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from amsctl.manifests.project import Addressed
+
 EPILOG = """\
 Examples:
   amsctl lock status
@@ -49,8 +51,8 @@ def status_command(session: Session, form: str) -> None:
 
     names = _names(session)
     with project_ledger(session, create=False) as ledger:
-        url = None if session.environment_name is None else address(session)[1]
-        locks, freezes = ledger.locks(url), ledger.freezes(url)
+        ams = None if session.environment_name is None else address(session).ams
+        locks, freezes = ledger.locks(ams), ledger.freezes(ams)
     if form == "json":
         session.console.result_json(encode_lock_status(locks, freezes, names=names))
     else:
@@ -86,8 +88,8 @@ def break_command(session: Session, lock_id: str, reason: str) -> None:
 # --- what lock, freeze and thaw share ---
 
 
-def address(session: Session) -> tuple[str, str]:
-    """The chosen environment and its address; its credentials are not read, so that writes can be stopped from anywhere."""
+def address(session: Session) -> Addressed:
+    """The chosen environment, the name of its AMS and its address; its credentials are not read, so that writes can be stopped from anywhere."""
     from amsctl.manifests.project import resolve_address
 
     return resolve_address(session.project(), session.environment_name, session.environ)
@@ -108,15 +110,15 @@ def reason_of(text: str) -> str:
 
 
 def _names(session: Session) -> Mapping[str, str]:
-    """The environments of the project by their address; one whose address cannot be read here is left out."""
+    """The environments of the project by the name of their AMS; one whose address cannot be read here is left out."""
     from amsctl.errors import ConfigError
     from amsctl.manifests.project import resolve_address
 
     found: dict[str, str] = {}
     for name in session.project().environments:
         try:
-            _, url = resolve_address(session.project(), name, session.environ)
+            ams = resolve_address(session.project(), name, session.environ).ams
         except ConfigError:
             continue
-        found[url] = f"{found[url]}, {name}" if url in found else name
+        found[ams] = f"{found[ams]}, {name}" if ams in found else name
     return found

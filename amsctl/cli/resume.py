@@ -30,7 +30,7 @@ def command(session: Session, run: str | None, barrier: str | None, reason: str 
     from amsctl import runs
 
     with project_ledger(session, create=False) as ledger:
-        found = runs.find_run(ledger, run, url=None if run is not None else session.environment().url)
+        found = runs.find_run(ledger, run, ams=None if run is not None else session.environment().ams_name)
         plan = runs.plan_of(ledger, found)
     if runs.finished_well(found):
         session.console.note(f"run {found.id} came to its end with everything verified: nothing is left to do")

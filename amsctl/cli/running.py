@@ -45,11 +45,9 @@ def run_options(command: F) -> F:
 @contextmanager
 def project_ledger(session: Session, *, create: bool = True) -> Iterator[Ledger]:
     """The ledger of the project; LedgerFailed when it cannot be used, or is not there and shall not be made."""
-    from amsctl.ams.clock import SystemClock
-    from amsctl.ledger.store import open_ledger
-    from amsctl.manifests.project import resolve_ledger
+    from amsctl.operations import ledger as kept
 
-    with open_ledger(resolve_ledger(session.project(), session.environ), clock=SystemClock(), create=create) as ledger:
+    with kept.project_ledger(session.project(), session.environ, create=create) as ledger:
         yield ledger
 
 

@@ -29,11 +29,11 @@ def command(session: Session, firm: str | None, reason: str) -> None:
     from amsctl.ledger.values import ALL_FIRMS, Scope
 
     why = reason_of(reason)
-    environment, url = address(session)
-    scope = Scope(url, ALL_FIRMS if firm is None else firm)
+    environment, ams, url = address(session)
+    scope = Scope(ams, ALL_FIRMS if firm is None else firm)
     with project_ledger(session, create=False) as ledger:
-        lifted = ledger.thaw(scope, reason=why, by=who_acts(session))
-        left = ledger.freezes(url)
+        lifted = ledger.thaw(scope, url=url, reason=why, by=who_acts(session))
+        left = ledger.freezes(ams)
     console = session.console
     what = f"{'every clearing firm' if firm is None else firm} at {environment} ({url})"
     if lifted is None:

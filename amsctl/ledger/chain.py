@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from amsctl.errors import LedgerFailed
 from amsctl.ledger.values import GENESIS, Draft, Head, Kind, Record
 from amsctl.planning.fingerprint import canonical
+from amsctl.wire.addresses import normalised
 
 EMPTY: Final = Head(0, GENESIS)
 _NEIGHBOURHOOD: Final = 1000
@@ -35,6 +36,7 @@ class Row(NamedTuple):
     body: Any
     previous: Any
     hash: Any
+    ams: Any
 
 
 def text_of(body: Mapping[str, object]) -> str:
@@ -54,14 +56,16 @@ def hash_of(row: Row, *, seq: int | None = None) -> str:
 def _members(row: Row, seq: int) -> dict[str, Any]:
     members = {**row._asdict(), "seq": seq, "body": json.loads(row.body)}
     del members["hash"]
+    if members["ams"] == "":  # of before there were names: hashed without
+        del members["ams"]
     return members
 
 
 def link(before: Head, draft: Draft, at: str) -> Row:
     """A draft in its place after ``before``."""
     row = Row(
-        seq=before.seq + 1, at=at, kind=draft.kind.value, url=draft.url, firm=draft.firm, account=draft.account, run=draft.run,
-        body=text_of(draft.body), previous=before.hash, hash="",
+        seq=before.seq + 1, at=at, kind=draft.kind.value, url=normalised(draft.url), firm=draft.firm, account=draft.account, run=draft.run,
+        body=text_of(draft.body), previous=before.hash, hash="", ams=draft.ams,
     )  # fmt: skip
     return row._replace(hash=hash_of(row))
 

@@ -50,8 +50,8 @@ class Earlier:
 
 
 def earlier_of(plan: Plan, ledger: Ledger) -> tuple[list[Run], Earlier]:
-    """The runs of a plan, newest first, and what they have done."""
-    runs = [run for run in ledger.runs(url=plan.target.url) if run.plan_digest == plan.digest]
+    """The runs of a plan, newest first, and what they have done: by its digest alone, wherever its AMS had its address then."""
+    runs = list(ledger.runs(plan_digest=plan.digest))
     changes = {change.id: change for change in plan.changes}
     steps = {step.id: step for step in plan.steps}
     last: dict[tuple[str, str], Record] = {}

@@ -62,11 +62,11 @@ class Asked:
 
 
 def _records_of(
-    ledger: Ledger, asked: Asked, *, kinds: Iterable[Kind], url: str | None = None, since: str | None = None, run: str | None = None
+    ledger: Ledger, asked: Asked, *, kinds: Iterable[Kind], ams: str | None = None, since: str | None = None, run: str | None = None
 ) -> Iterator[Record]:
     """The records of an account, in the order of the chain."""
     streams = (
-        ledger.records(account=number, firm=firm, url=url, since=since, run=run, kinds=tuple(kinds)) for firm, number in asked.readings()
+        ledger.records(account=number, firm=firm, ams=ams, since=since, run=run, kinds=tuple(kinds)) for firm, number in asked.readings()
     )
     return merge(*streams, key=lambda record: record.seq)
 
@@ -165,9 +165,9 @@ COLUMNS: Final = (
 """The columns of ``ledger export --format csv``; a change here is a breaking one."""
 
 
-def attempt_rows(ledger: Ledger, *, url: str | None = None, since: str | None = None) -> Iterator[tuple[str | int, ...]]:
+def attempt_rows(ledger: Ledger, *, ams: str | None = None, since: str | None = None) -> Iterator[tuple[str | int, ...]]:
     """One row per attempt under ``COLUMNS``, runs in the order in which they first sent. What is not known is empty, which is not 0."""
-    wanted = dict.fromkeys(record.run for record in ledger.records(kinds=(Kind.INTENT,), url=url, since=since))
+    wanted = dict.fromkeys(record.run for record in ledger.records(kinds=(Kind.INTENT,), ams=ams, since=since))
     for name in wanted:
         for sending in sendings(ledger, run_of(ledger, name)):
             if since is None or sending.at >= since:
@@ -250,17 +250,17 @@ class Log:
 
 
 def log(
-    ledger: Ledger, *, url: str | None = None, since: str | None = None, limit: int, run: Run | None = None, account: Asked | None = None
+    ledger: Ledger, *, ams: str | None = None, since: str | None = None, limit: int, run: Run | None = None, account: Asked | None = None
 ) -> Log:
-    """At most ``limit`` runs and as many acts, of a base address, begun since a moment. With a run or an account: every sending of it, and no acts."""
+    """At most ``limit`` runs and as many acts, of an AMS, begun since a moment. With a run or an account: every sending of it, and no acts."""
     if run is not None:
         runs = [run]
     elif account is not None:
-        records = _records_of(ledger, account, url=url, since=since, kinds=(Kind.INTENT,))
+        records = _records_of(ledger, account, ams=ams, since=since, kinds=(Kind.INTENT,))
         runs = [run_of(ledger, name) for name in reversed(dict.fromkeys(record.run for record in records))]
     else:
-        runs = _newest(ledger, url, since, limit + 1)
-    acts = [] if run is not None or account is not None else _acts(ledger, url, since)
+        runs = _newest(ledger, ams, since, limit + 1)
+    acts = [] if run is not None or account is not None else _acts(ledger, ams, since)
     detailed = run is not None or account is not None
     return Log(
         runs=tuple(_logged(ledger, one, account, since, detailed=detailed) for one in runs[:limit]),
@@ -269,9 +269,9 @@ def log(
     )
 
 
-def _newest(ledger: Ledger, url: str | None, since: str | None, most: int) -> list[Run]:
+def _newest(ledger: Ledger, ams: str | None, since: str | None, most: int) -> list[Run]:
     found = []
-    for run in ledger.runs(url=url, limit=most):
+    for run in ledger.runs(ams=ams, limit=most):
         if since is not None and run.at < since:
             break
         found.append(run)
@@ -288,9 +288,9 @@ def _logged(ledger: Ledger, run: Run, account: Asked | None, since: str | None, 
     return LoggedRun(run=run, counts=ending.get("counts", {}), postponed=ending.get("postponed"), sendings=shown)
 
 
-def _acts(ledger: Ledger, url: str | None, since: str | None) -> list[Act]:
+def _acts(ledger: Ledger, ams: str | None, since: str | None) -> list[Act]:
     """Newest first. Persons act seldom, so all of them are looked at."""
-    return [_act(record) for record in ledger.records(kinds=_ACTS, url=url, since=since)][::-1]
+    return [_act(record) for record in ledger.records(kinds=_ACTS, ams=ams, since=since)][::-1]
 
 
 def _act(record: Record) -> Act:
@@ -341,7 +341,7 @@ class Blamed:
     doubtful: tuple[Move, ...]
 
 
-def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | None = None, product: str | None = None) -> tuple[Blamed, ...]:
+def blame(ledger: Ledger, account: Asked, *, ams: str, execution_firm: str | None = None, product: str | None = None) -> tuple[Blamed, ...]:
     """Who last moved each limit, suspension and status of an account (or of one execution firm, or one row of it), by account.
 
     A change has landed when its call was verified, at once or by reading later, or when the call diverged and the change is among those that are as asked.
@@ -349,7 +349,7 @@ def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | Non
     tracks: dict[Subject, _Track] = {}
     runs: dict[str, Run] = {}
     calls: dict[tuple[AccountKey, str, str], Record] = {}
-    for record in _records_of(ledger, account, url=url, since=None, kinds=_SENT):
+    for record in _records_of(ledger, account, ams=ams, since=None, kinds=_SENT):
         place = (AccountKey(record.firm, record.account), record.run, str(record.body["step"]))
         if record.kind is Kind.INTENT:
             calls[place] = record
@@ -371,10 +371,10 @@ def blame(ledger: Ledger, account: Asked, *, url: str, execution_firm: str | Non
     )
 
 
-def moved_since(ledger: Ledger, key: AccountKey, *, url: str, ours: Collection[str]) -> dict[Subject, Run]:
+def moved_since(ledger: Ledger, key: AccountKey, *, ams: str, ours: Collection[str]) -> dict[Subject, Run]:
     """What a run that is not among ``ours`` (their names) moved on an account, or may have moved, after ours last did, and which run that was."""
     found: dict[Subject, Run] = {}
-    for one in blame(ledger, Asked(text=str(key)), url=url):
+    for one in blame(ledger, Asked(text=str(key)), ams=ams):
         moves = sorted([*([one.moved] if one.moved is not None else []), *one.doubtful], key=lambda move: move.at)
         if one.subject.account == key and moves and moves[-1].run.id not in ours:
             found[one.subject] = moves[-1].run
@@ -418,6 +418,6 @@ class _Track:
 # --- firms ---
 
 
-def known_firms(ledger: Ledger, url: str) -> tuple[str, ...]:
-    """The clearing firms that runs against this base address have locked, under the AMS's own names, sorted."""
-    return tuple(sorted({record.firm for record in ledger.records(kinds=(Kind.LOCK_TAKEN,), url=url)}))
+def known_firms(ledger: Ledger, ams: str) -> tuple[str, ...]:
+    """The clearing firms that runs against this AMS have locked, under the AMS's own names, sorted."""
+    return tuple(sorted({record.firm for record in ledger.records(kinds=(Kind.LOCK_TAKEN,), ams=ams)}))

@@ -61,6 +61,7 @@ async def held(
     ledger: Ledger,
     scopes: Iterable[Scope],
     *,
+    url: str,
     run: str,
     holder: Holder,
     environment: str,
@@ -71,15 +72,15 @@ async def held(
     writes: bool = True,
     also: Callable[[str], tuple[str, ...]] = lambda firm: (),
 ) -> AsyncIterator[Leases]:
-    """The locks of all ``scopes``, taken in one order by every run; Locked or Frozen when one cannot be had. ``lost`` is told when one is taken away.
-    Without ``writes`` a freeze is no obstacle. ``also`` gives the other names of a firm, under which it may be frozen as well.
+    """The locks of all ``scopes`` at the address ``url``, taken in one order by every run; Locked or Frozen when one cannot be had. ``lost`` is told when
+    one is taken away. Without ``writes`` a freeze is no obstacle. ``also`` gives the other names of a firm, under which it may be frozen as well.
     """
     with ExitStack() as stack:
         taken = []
         for scope in sorted(scopes):
             names = also(scope.firm)
             lease = await offload(
-                ledger.acquire, scope, run=run, holder=holder, seconds=seconds, environment=environment, writes=writes, also=names
+                ledger.acquire, scope, url=url, run=run, holder=holder, seconds=seconds, environment=environment, writes=writes, also=names
             )
             taken.append(lease)
             # Given back in this thread: a run that is cancelled would not wait for another one.

@@ -70,11 +70,12 @@ def shortened(row: RowMapping, holder: Holder, now: Moment) -> dict[str, float] 
 
 
 def lock_of(row: RowMapping, now: Moment, dead: Dead) -> Lock:
-    """A row as ``lock status`` shows it."""
+    """A row as ``lock status`` shows it. A row of before there were names has no name for its AMS, only the address."""
     holder = holder_of(row)
     left = seconds_left(row, holder, now)
     return Lock(
-        scope=Scope(row["url"], row["firm"]),
+        scope=Scope(row.get("ams", "") or row["url"], row["firm"]),
+        url=row["url"],
         id=row["id"],
         fence=row["fence"],
         run=row["run"],
@@ -92,7 +93,7 @@ def locked(lock: Lock) -> Locked:
     place = f" ({holder.run_url})" if holder.run_url else ""
     return Locked(
         "another run is writing to this clearing firm",
-        where=f"{lock.scope.firm} at {lock.scope.url}",
+        where=f"{lock.scope.firm} at {lock.url}",
         expected="no other writer",
         found=f"run {lock.run} of {holder.user or '?'} on {holder.host or '?'}, process {holder.pid}{place}, since {lock.since}",
         hint=f"wait for it: its lease runs until {lock.expires_at} unless it is renewed; if it is gone for good: amsctl lock break {lock.id}",
@@ -103,7 +104,7 @@ def lost(lease: Lease) -> LockLost:
     """The error for a run whose lock is another's by now, or was broken."""
     return LockLost(
         "the lock of this run is no longer its own: it was broken, or taken over after its lease had run out",
-        where=f"{lease.scope.firm} at {lease.scope.url}",
+        where=f"{lease.scope.firm} at {lease.url}",
         expected=f"lock {lease.id} with fence {lease.fence}",
         hint="amsctl lock status shows who has it; amsctl resume goes on when it is free",
     )
@@ -119,7 +120,7 @@ def taken(lease: Lease, holder: Holder, environment: str, before: Mapping[str, A
         "holder": asdict(holder),
         "taken_over_from": before,
     }
-    return Draft(kind=Kind.LOCK_TAKEN, url=lease.scope.url, firm=lease.scope.firm, run=lease.run, body=body)
+    return Draft(kind=Kind.LOCK_TAKEN, ams=lease.scope.ams, url=lease.url, firm=lease.scope.firm, run=lease.run, body=body)
 
 
 def predecessor(row: RowMapping, why: str) -> dict[str, Any]:
@@ -130,6 +131,7 @@ def predecessor(row: RowMapping, why: str) -> dict[str, Any]:
 def bound(lease: Lease, holder: Holder, at: str) -> dict[str, Any]:
     """What ``statements.TAKEN`` binds for a lock that is taken now."""
     return {
+        "new_url": lease.url,
         "new_id": lease.id,
         "new_fence": lease.fence,
         "new_held": True,
@@ -142,7 +144,7 @@ def bound(lease: Lease, holder: Holder, at: str) -> dict[str, Any]:
 
 def of(scope: Scope) -> dict[str, Any]:
     """What names a scope's row."""
-    return {"of_url": scope.url, "of_firm": scope.firm}
+    return {"of_ams": scope.ams, "of_firm": scope.firm}
 
 
 def held_by(lease: Lease) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def run_row(record: Record) -> Columns:
     return {
         "id": record.run,
         "started_seq": record.seq,
+        "ams": record.ams,
         "url": record.url,
         **{name: str(body.get(name) or "") for name in ("environment", "plan_digest", "inverse_digest")},
         "at": record.at,
@@ -41,6 +42,7 @@ def attempt_row(record: Record) -> Columns:
         "run": record.run,
         "step": record.body["step"],
         "attempt": record.body["attempt"],
+        "ams": record.ams,
         "url": record.url,
         "firm": record.firm,
         "account": record.account,
@@ -63,8 +65,9 @@ def lock_row(record: Record) -> Columns:
     """The row of a lock, from the record of its taking; without its expiry, which only renewals know."""
     body = record.body
     return {
-        "url": record.url,
+        "ams": record.ams,
         "firm": record.firm,
+        "url": record.url,
         "id": body["lock"],
         "fence": body["fence"],
         "held": True,
@@ -89,10 +92,14 @@ class Folded:
         self.attempts: dict[int, Columns] = {}
         self.locks: dict[tuple[str, str], Columns] = {}
         self.plans: dict[str, str] = {}
+        self.addresses: dict[str, tuple[str, bool]] = {}
+        self.locks_before_names: dict[tuple[str, str], Columns] = {}
         self._steps: dict[tuple[str, str], list[Columns]] = {}
 
     def take(self, record: Record) -> None:
         """One more record."""
+        ams, before_names = self.addresses.get(record.url, ("", False))
+        self.addresses[record.url] = (record.ams or ams, before_names or not record.ams)
         kept = record.body.get(KEPT_PLANS)
         if isinstance(kept, Mapping):
             self.plans.update(kept)
@@ -108,13 +115,31 @@ class Folded:
             case Kind.OUTCOME | Kind.RESOLVED:
                 self._settle(record)
             case Kind.LOCK_TAKEN:
-                self.locks[record.url, record.firm] = lock_row(record)
+                self._lock(record)
             case Kind.LOCK_RELEASED | Kind.LOCK_BROKEN:
-                self.locks.get((record.url, record.firm), {})["held"] = False
+                self._unlock(record, record.body.get("lock"))
             case Kind.FREEZE | Kind.THAW:
                 pass  # looked up in the chain itself
             case _:
                 assert_never(record.kind)
+
+    def _lock(self, record: Record) -> None:
+        before = record.body.get("taken_over_from")
+        if isinstance(before, Mapping):
+            self._unlock(record, before.get("lock"))
+        row = lock_row(record)
+        if record.ams:
+            self.locks[record.ams, record.firm] = row
+        else:
+            del row["ams"]
+            self.locks_before_names[record.url, record.firm] = row
+
+    def _unlock(self, record: Record, name: object) -> None:
+        """The lock of that name is held no more: this AMS's, or one of before there were names, which a named record may end as well."""
+        named = self.locks.get((record.ams, record.firm))
+        for row in (*([named] if named is not None else []), *self.locks_before_names.values()):
+            if row["id"] == name:
+                row["held"] = False
 
     def _settle(self, record: Record) -> None:
         for row in self._steps.get((record.run, str(record.body["step"])), ()):

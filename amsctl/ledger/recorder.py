@@ -53,10 +53,19 @@ class LedgerRecorder:
     """
 
     def __init__(
-        self, ledger: Ledger, *, run: str, leases: Leases, cause: Cause, offload: Offload, sent_at: Callable[[], Mapping[str, object]]
+        self,
+        ledger: Ledger,
+        *,
+        ams: str,
+        run: str,
+        leases: Leases,
+        cause: Cause,
+        offload: Offload,
+        sent_at: Callable[[], Mapping[str, object]],
     ) -> None:
         self._sent_at = sent_at
         self._ledger = ledger
+        self._ams = ams
         self._run = run
         self._leases = leases
         self._cause = cause
@@ -93,7 +102,9 @@ class LedgerRecorder:
             "resumes": self._cause.resumes,
             "tool": plan.tool_version,
         }
-        draft = Draft(kind=Kind.RUN_STARTED, url=self._url, firm=firms[0] if len(firms) == 1 else "", run=self._run, body=body)
+        draft = Draft(
+            kind=Kind.RUN_STARTED, ams=self._ams, url=self._url, firm=firms[0] if len(firms) == 1 else "", run=self._run, body=body
+        )
         _, lease = await self._offload(self._ledger.append, [draft], lease=self._leases.of(firms[0]), plans=plans)
         self._leases.renewed(lease)
 
@@ -114,7 +125,9 @@ class LedgerRecorder:
             "fence": lease.fence,
             "clock": dict(self._sent_at()),
         }
-        draft = Draft(kind=Kind.INTENT, url=self._url, firm=step.clearing_firm, account=step.account, run=self._run, body=body)
+        draft = Draft(
+            kind=Kind.INTENT, ams=self._ams, url=self._url, firm=step.clearing_firm, account=step.account, run=self._run, body=body
+        )
         await self._together(draft)
 
     async def _together(self, draft: Draft) -> None:
@@ -166,11 +179,12 @@ class LedgerRecorder:
         firm, account = self._places[report.id]
         # Without a look at the lock: what happened has happened, whoever holds it now.
         await self._offload(
-            self._ledger.append, [Draft(kind=Kind.OUTCOME, url=self._url, firm=firm, account=account, run=self._run, body=body)]
+            self._ledger.append,
+            [Draft(kind=Kind.OUTCOME, ams=self._ams, url=self._url, firm=firm, account=account, run=self._run, body=body)],
         )
 
     async def finished(self, report: Report) -> None:
         """The run's last record."""
         counts = {outcome.value: count for outcome, count in report.counts.items()}
         body = {"exit_code": int(report.exit_code), "counts": counts, "stale": list(report.stale), "postponed": report.postponed}
-        await self._offload(self._ledger.append, [Draft(kind=Kind.RUN_FINISHED, url=self._url, run=self._run, body=body)])
+        await self._offload(self._ledger.append, [Draft(kind=Kind.RUN_FINISHED, ams=self._ams, url=self._url, run=self._run, body=body)])

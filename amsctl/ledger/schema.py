@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 VERSION_TABLE: Final = "ledger_version"
-REVISIONS: Final = ("r0001",)
+REVISIONS: Final = ("r0001", "r0002")
 """Every revision that this amsctl knows, oldest first; the last is the one it works with."""
 
 metadata = MetaData()
@@ -46,11 +46,12 @@ records = Table(
     Column("body", Text, nullable=False),  # canonical JSON as it was hashed: a JSON type would lose the bytes
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    Column("ams", Text, nullable=False, server_default=""),  # empty: a record of before there were names
     Index("ledger_records_by_run", "run", "seq"),
-    Index("ledger_records_by_account", "account", "url", "firm", "seq"),
+    Index("ledger_records_by_account", "account", "firm", "seq"),
     Index(
         "ledger_records_freezing",
-        "url",
+        "ams",
         "firm",
         "seq",
         sqlite_where=text("kind IN ('freeze', 'thaw')"),
@@ -82,6 +83,7 @@ runs = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("started_seq", _Number, nullable=False),
+    Column("ams", Text, nullable=False, server_default=""),
     Column("url", Text, nullable=False),
     Column("environment", Text, nullable=False),
     Column("plan_digest", Text, nullable=False),
@@ -90,6 +92,7 @@ runs = Table(
     Column("exit_code", Integer),
     Column("finished_at", Text),
     Index("ledger_runs_by_start", "started_seq", unique=True),
+    Index("ledger_runs_by_plan", "plan_digest"),
 )
 """What the chain says of runs, kept ready."""
 
@@ -100,16 +103,17 @@ attempts = Table(
     Column("run", Text, nullable=False),
     Column("step", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("ams", Text, nullable=False, server_default=""),
     Column("url", Text, nullable=False),
     Column("firm", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("at", Text, nullable=False),
     Column("outcome", Text),
     Index("ledger_attempts_by_step", "run", "step"),
-    Index("ledger_attempts_by_account", "account", "url", "firm"),
+    Index("ledger_attempts_by_account", "account", "firm"),
     Index(
         "ledger_attempts_open",
-        "url",
+        "ams",
         "firm",
         sqlite_where=text("outcome IS NULL OR outcome = 'unknown'"),
         postgresql_where=text("outcome IS NULL OR outcome = 'unknown'"),
@@ -119,6 +123,35 @@ attempts = Table(
 
 locks = Table(
     "ledger_locks",
+    metadata,
+    Column("ams", Text, primary_key=True),
+    Column("firm", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("fence", _Number, nullable=False),
+    Column("held", Boolean(create_constraint=False), nullable=False),
+    Column("run", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("milliseconds", _Number, nullable=False),
+    Column("expires_wall", Double, nullable=False),
+    Column("expires_monotonic", Double, nullable=False),
+)
+"""One row per scope that was ever locked; it stays after a release, for its fencing number. All but the two expiries is told by the chain."""
+
+addresses = Table(
+    "ledger_addresses",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("ams", Text, nullable=False),
+    Column("before_names", Boolean(create_constraint=False), nullable=False),
+)
+"""Every address that a record names, and what the AMS there is called; empty as long as only records of before there were names have it.
+``before_names``: such records have it.
+"""
+
+locks_before_names = Table(
+    "ledger_locks_before_names",
     metadata,
     Column("url", Text, primary_key=True),
     Column("firm", Text, primary_key=True),
@@ -132,4 +165,4 @@ locks = Table(
     Column("expires_wall", Double, nullable=False),
     Column("expires_monotonic", Double, nullable=False),
 )
-"""One row per scope that was ever locked; it stays after a release, for its fencing number. All but the two expiries is told by the chain."""
+"""The locks of before there were names, as they were when the ledger was migrated. One that is held keeps everybody else out until it has run out."""

@@ -10,13 +10,19 @@ from typing import Final, NamedTuple
 from amsctl.model import AccountKey, Outcome
 
 ALL_FIRMS: Final = "*"
-"""The firm of a freeze that holds for every clearing firm of an environment."""
+"""The firm of a freeze that holds for every clearing firm of an AMS."""
+AMS_NAME: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+"""What an AMS may be called (``ams`` of an environment, or the environment's own name)."""
 
 
 class Scope(NamedTuple):
-    """What one writer has for itself: the base address of an AMS (``target.url``) and a clearing firm under the AMS's name for it."""
+    """What one writer has for itself: an AMS by the name that the project gives it, and a clearing firm under the AMS's name for it.
 
-    url: str
+    Records of before there were names (revision ``r0001``) have the address alone. ``ams`` is then the name under which the project, or a later record,
+    has that address, and the address itself where neither has it.
+    """
+
+    ams: str
     firm: str
 
 
@@ -37,9 +43,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A record before it has a place in the chain. ``body`` is a JSON object without floats (``planning.fingerprint.canonical``)."""
+    """A record before it has a place in the chain. ``body`` is a JSON object without floats (``planning.fingerprint.canonical``). ``url`` is the base
+    address of the AMS at this moment, ``ams`` its name.
+    """
 
     kind: Kind
+    ams: str
     url: str
     firm: str = ""
     account: str = ""
@@ -49,7 +58,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One record. ``at`` is UTC with milliseconds; ``hash`` is over everything else, ``previous`` (the hash of the record before) included."""
+    """One record. ``at`` is UTC with milliseconds; ``hash`` is over everything else, ``previous`` (the hash of the record before) included; ``ams`` is
+    empty in a record of before there were names, and then not part of what is hashed.
+    """
 
     seq: int
     at: str
@@ -61,6 +72,7 @@ class Record:
     body: Mapping[str, object]
     previous: str
     hash: str
+    ams: str
 
 
 class Head(NamedTuple):
@@ -84,6 +96,7 @@ class Attempt:
     step: str
     attempt: int
     scope: Scope
+    url: str
     account: str
     intent_seq: int
     at: str
@@ -103,6 +116,7 @@ class Run:
 
     id: str
     at: str
+    ams: str
     url: str
     environment: str
     plan_digest: str
@@ -132,9 +146,11 @@ class Lease:
 
     ``fence`` grows with every holder. ``until_monotonic`` is on the holder's own monotonic clock, counted from before the database was asked, so it is
     never later than what the database grants. ``also`` are other names of the scope's firm (its clearing id), under which it may be frozen as well.
+    ``url`` is the address of its AMS.
     """
 
     scope: Scope
+    url: str
     id: str
     fence: int
     run: str
@@ -145,7 +161,7 @@ class Lease:
     @property
     def names(self) -> tuple[Scope, ...]:
         """The scope under each name of its firm."""
-        return (self.scope, *(Scope(self.scope.url, name) for name in self.also))
+        return (self.scope, *(Scope(self.scope.ams, name) for name in self.also))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +169,7 @@ class Lock:
     """A lock as ``lock status`` shows it. ``expired`` by the ledger's clock; ``dead`` when its process is known to be gone."""
 
     scope: Scope
+    url: str
     id: str
     fence: int
     run: str
@@ -168,6 +185,7 @@ class Freeze:
     """A stop on writes. ``scope.firm`` may be ``ALL_FIRMS``."""
 
     scope: Scope
+    url: str
     reason: str
     by: str
     since: str

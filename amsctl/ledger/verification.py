@@ -26,6 +26,9 @@ class Contents:
     runs: Iterable[Columns]
     attempts: Iterable[Columns]
     locks: Iterable[Columns]
+    locks_before_names: Iterable[Columns]
+    addresses: Iterable[tuple[Any, Any, Any]]
+    """Address, name of the AMS, whether records of before there were names have it."""
     plans: Iterable[tuple[Any, Any, Any]]
     """Digest, SHA-256, compressed text."""
 
@@ -59,7 +62,9 @@ def verify(contents: Contents, *, anchor: Head | None = None, progress: Progress
         raise broken(last.seq, "the head does not name the last record", expected=last, found=found)
     _compare("runs", "id", "started_seq", folded.runs, contents.runs)
     _compare("attempts", "intent_seq", "intent_seq", folded.attempts, contents.attempts)
-    _compare_locks(folded, contents.locks)
+    _compare_locks(folded.locks, contents.locks, "ams")
+    _compare_locks(folded.locks_before_names, contents.locks_before_names, "url")
+    _compare_addresses(folded.addresses, contents.addresses)
     _compare_plans(folded.plans, contents.plans)
     progress(last.seq, total)
     return Verified(head=last, runs=len(folded.runs), attempts=len(folded.attempts), plans=len(folded.plans))
@@ -76,15 +81,24 @@ def _compare(table: str, key: str, place: str, told: Mapping[Any, Columns], foun
         raise broken(row[place], f"its row is missing from the list of {table}", expected=row[key])
 
 
-def _compare_locks(folded: Folded, found: Iterable[Columns]) -> None:
-    left = dict(folded.locks)
+def _compare_locks(told: Mapping[tuple[str, str], Columns], found: Iterable[Columns], key: str) -> None:
+    left = dict(told)
     for row in found:
-        right = left.pop((row["url"], row["firm"]), None)
+        right = left.pop((row[key], row["firm"]), None)
         if right is None:
             raise broken("of a lock", "there is a lock that no record tells of", found=row["firm"])
         _same("locks", f"of lock {right['id']}", right, row)
     for row in left.values():
         raise broken(f"of lock {row['id']}", "its row is missing from the locks")
+
+
+def _compare_addresses(told: Mapping[str, tuple[str, bool]], found: Iterable[tuple[Any, Any, Any]]) -> None:
+    listed = {url: (ams, before_names) for url, ams, before_names in found}
+    for url in sorted({*told, *listed}):
+        if told.get(url) != listed.get(url):
+            raise broken(
+                "of an address", "the list of addresses does not say what the records say", expected=told.get(url), found=listed.get(url)
+            )
 
 
 def _same(table: str, place: object, right: Columns, row: Columns) -> None:

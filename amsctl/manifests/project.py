@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from amsctl.config import (
     PROJECT_FILE,
@@ -312,14 +312,35 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     return replace(_environment(chosen, node, expand, root=project.root, place=place), warnings=tuple(_written_secrets(node, file)))
 
 
-def resolve_address(project: Project, name: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The environment called ``name`` (``None``: the default one, or the only one) and the base address of its AMS. Its credentials are not read: who
-    only looks into the ledger, or stops writes, needs none. Raises :class:`ConfigError`.
+class Addressed(NamedTuple):
+    """An environment, the name of its AMS, and the AMS's base address."""
+
+    environment: str
+    ams: str
+    url: str
+
+
+def resolve_address(project: Project, name: str | None, environ: Mapping[str, str]) -> Addressed:
+    """The environment called ``name`` (``None``: the default one, or the only one) and its AMS. Its credentials are not read: who only looks into the
+    ledger, or stops writes, needs none. Raises :class:`ConfigError`.
     """
     chosen = _choose(project, name)
     node = project.environments[chosen]
     assert isinstance(node, Map)
-    return chosen, normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
+    url = normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
+    return Addressed(chosen, _ams_name(node) or chosen, url)
+
+
+def names_of(project: Project, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What the AMS at each address is called, for every environment of the project whose address can be read here."""
+    found: dict[str, str] = {}
+    for name in project.environments:
+        try:
+            at = resolve_address(project, name, environ)
+        except ConfigError:
+            continue
+        found.setdefault(at.url, at.ams)
+    return found
 
 
 def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:

@@ -38,6 +38,7 @@ def _run(run: Run) -> dict[str, object]:
         "id": run.id,
         "at": run.at,
         "environment": run.environment,
+        "ams": _ams(run.ams),
         "url": run.url,
         "exit_code": run.exit_code,
         "finished_at": run.finished_at,
@@ -50,6 +51,11 @@ def _run(run: Run) -> dict[str, object]:
         "approvals": body.get("approvals", []),
         "overrides": body.get("overrides", []),
     }
+
+
+def _ams(name: str) -> str | None:
+    """The name of an AMS; ``None`` where it has none and goes by its address (records of before there were names)."""
+    return None if ":" in name else name
 
 
 def _sending(item: Sending) -> dict[str, object]:
@@ -126,7 +132,9 @@ def _move(move: Move) -> dict[str, object]:
 
 def encode_record(record: Record) -> dict[str, object]:
     """``schemas/ledger.record.v1.json``: a record whole, with nothing added, so that its hash can be computed from it."""
+    named = {"ams": record.ams} if record.ams else {}  # of before there were names: not among what was hashed
     return {
+        **named,
         "seq": record.seq,
         "at": record.at,
         "kind": record.kind.value,
@@ -160,15 +168,16 @@ def encode_verified(verified: Verified | None, anchor: Head | None, problem: str
 
 
 def encode_lock_status(locks: Sequence[Lock], freezes: Sequence[Freeze], *, names: Mapping[str, str]) -> dict[str, object]:
-    """``amsctl.lock.status/v1``; ``names`` are the environments of the project by their address."""
+    """``amsctl.lock.status/v1``; ``names`` are the environments of the project by the name of their AMS."""
     return {
         "format": "amsctl.lock.status/v1",
         "locks": [_lock(lock, names) for lock in locks],
         "freezes": [
             {
                 "clearing_firm": freeze.scope.firm,
-                "url": freeze.scope.url,
-                "environment": names.get(freeze.scope.url),
+                "ams": _ams(freeze.scope.ams),
+                "url": freeze.url,
+                "environment": names.get(freeze.scope.ams),
                 "reason": freeze.reason,
                 "by": freeze.by,
                 "since": freeze.since,
@@ -183,8 +192,9 @@ def _lock(lock: Lock, names: Mapping[str, str]) -> dict[str, object]:
     return {
         "id": lock.id,
         "clearing_firm": lock.scope.firm,
-        "url": lock.scope.url,
-        "environment": names.get(lock.scope.url),
+        "ams": _ams(lock.scope.ams),
+        "url": lock.url,
+        "environment": names.get(lock.scope.ams),
         "run": lock.run,
         "fence": lock.fence,
         "holder": {"user": holder.user, "host": holder.host, "pid": holder.pid, "run_url": holder.run_url},

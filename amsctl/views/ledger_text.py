@@ -259,23 +259,24 @@ def _doubt(move: Move) -> str:
 
 
 def lock_status_text(locks: Sequence[Lock], freezes: Sequence[Freeze], look: Look = PLAIN, *, names: Mapping[str, str]) -> str:
-    """Who holds what, and what is stopped. ``names`` are the environments of the project by their address."""
+    """Who holds what, and what is stopped. ``names`` are the environments of the project by the name of their AMS."""
     if not locks and not freezes:
         return "Nothing is locked or frozen.\n"
     lines: list[str] = []
     for freeze in freezes:
-        lines += _scope_lines(look.danger("frozen"), freeze.scope, names, look)
+        lines += _scope_lines(look.danger("frozen"), freeze.scope, freeze.url, names, look)
         lines += _paragraph(f"since {time_words(freeze.since)} by {freeze.by}", look)
         lines += _paragraph(f"why: {freeze.reason}", look)
     for lock in locks:
-        lines += _scope_lines(_lock_state(lock, look), lock.scope, names, look)
+        lines += _scope_lines(_lock_state(lock, look), lock.scope, lock.url, names, look)
         lines += _lock_lines(lock, look)
     return "\n".join(lines) + "\n"
 
 
-def _scope_lines(state: str, scope: Scope, names: Mapping[str, str], look: Look) -> Iterator[str]:
+def _scope_lines(state: str, scope: Scope, url: str, names: Mapping[str, str], look: Look) -> Iterator[str]:
     words = firm_words(scope.firm)
-    yield from _headline(f"{state}  {look.bold(words)}", f"{_WIDEST_STATE}  {words}", names.get(scope.url, ""), scope.url, look)
+    called = names.get(scope.ams, "" if ":" in scope.ams else scope.ams)  # an address, where it has no name
+    yield from _headline(f"{state}  {look.bold(words)}", f"{_WIDEST_STATE}  {words}", called, url, look)
 
 
 def _lock_state(lock: Lock, look: Look) -> str:

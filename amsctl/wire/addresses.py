@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ _USUAL_PORTS: Final = {"http": 80, "https": 443}
 _is_number: Final = re.compile("[0-9]+|0[xX][0-9A-Fa-f]*").fullmatch
 
 
+@lru_cache(maxsize=1024)
 def normalised(url: str) -> str:
     """An address as locks, freezes and plans name it: scheme and host in small letters, the host without its last dot and as the number that it is, no port
     that goes without saying, no ``.`` and ``..`` in the path, nothing percent-encoded that need not be, no slash at the end.

@@ -105,12 +105,12 @@ class Recorded:
 
 
 _QUERIES = {
-    "records": "SELECT seq, at, kind, url, firm, account, run, body, previous, hash FROM ledger_records ORDER BY seq",
+    "records": "SELECT seq, at, kind, url, firm, account, run, body, previous, hash, ams FROM ledger_records ORDER BY seq",
     "head": "SELECT seq, hash FROM ledger_head",
     "locks": "SELECT id, run, holder FROM ledger_locks WHERE held ORDER BY id",
     "open": "SELECT run, step FROM ledger_attempts WHERE outcome IS NULL OR outcome = 'unknown' ORDER BY intent_seq",
 }
-_COLUMNS = ("seq", "at", "kind", "url", "firm", "account", "run", "body", "previous", "hash")
+_COLUMNS = ("seq", "at", "kind", "url", "firm", "account", "run", "body", "previous", "hash", "ams")
 
 
 def read_ledger(url: str) -> Recorded | None:

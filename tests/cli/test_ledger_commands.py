@@ -302,7 +302,9 @@ def stranger(**more: Any) -> Holder:
 
 
 def take(ledger: Ledger, url: str, holder: Holder, *, seconds: float = 60.0) -> Lease:
-    return ledger.acquire(Scope(url, FIRM), run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox")
+    return ledger.acquire(
+        Scope("sandbox", FIRM), url=url, run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox"
+    )
 
 
 def test_lock_status_shows_the_holder(shell: Shell, sandbox: Sandbox) -> None:

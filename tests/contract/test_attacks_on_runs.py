@@ -131,7 +131,7 @@ def test_one_ams_has_one_lock_however_its_address_is_written(project: Path, sand
     others = "".join(f"    e{number}: {{url: '{url}', auth: {{type: none}}}}\n" for number, url in enumerate(names))
     config.write_text(config.read_text().replace("  environments:\n", "  environments:\n" + others), encoding="utf-8")
     loaded = load_project(project)
-    assert {resolve_address(loaded, f"e{number}", {})[1] for number in range(4)} == {"https://ams.example/rest/v2"}
+    assert {resolve_address(loaded, f"e{number}", {}).url for number in range(4)} == {"https://ams.example/rest/v2"}
     assert {resolve_environment(loaded, f"e{number}", {}).url for number in range(4)} == {"https://ams.example/rest/v2"}
 
 
@@ -187,7 +187,8 @@ def test_how_long_ago_another_machine_sent_a_call_is_not_taken_from_its_clock() 
             run="r",
             step="s1",
             attempt=1,
-            scope=Scope("u", "f"),
+            scope=Scope("a", "f"),
+            url="u",
             account="a",
             intent_seq=1,
             at="2023-11-14T22:13:20Z",
@@ -231,4 +232,4 @@ def freeze(project: Path, url: str) -> None:
     from amsctl.manifests.project import load_project, resolve_ledger
 
     with open_ledger(resolve_ledger(load_project(project), {}), clock=SystemClock()) as ledger:
-        ledger.freeze(Scope(url, "780"), reason="emergency", by="ann")
+        ledger.freeze(Scope("sandbox", "780"), url=url, reason="emergency", by="ann")

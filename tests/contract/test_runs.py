@@ -111,8 +111,8 @@ def test_a_lock_held_by_another_is_told_with_its_holder(project: Path, sandbox: 
     plan = saved(project, run)
     other = Holder(user="ann", host="elsewhere", pid=4242, process_started="", machine="", run_url="https://ci.example/runs/7")
     with open_ledger(resolve_ledger(load_project(project), {}), clock=SystemClock()) as ledger:
-        scope = Scope(sandbox.url, "GREENTEA_API_CLEARING2")
-        lease = ledger.acquire(scope, run="r1", holder=other, seconds=60, environment="sandbox")
+        scope = Scope("sandbox", "GREENTEA_API_CLEARING2")
+        lease = ledger.acquire(scope, url=sandbox.url, run="r1", holder=other, seconds=60, environment="sandbox")
         ran = applied(run, project, plan)
         assert ran.code == 7
         for told in ("ann", "elsewhere", "4242", "https://ci.example/runs/7", lease.id):

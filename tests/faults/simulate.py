@@ -35,7 +35,7 @@ from tests.faults.loop import Machine
 from tests.faults.process import CURRENT, Crashed, Process
 from tests.faults.server import BASE, Server
 from tests.faults.transport import Network, SimTransport, random_edit, revert
-from tests.faults.worlds import CLEARING_ID, FIRM, PRODUCTS, URL, Wishes, World, world_of
+from tests.faults.worlds import AMS, CLEARING_ID, FIRM, PRODUCTS, URL, Wishes, World, world_of
 
 T = TypeVar("T")
 FRESH_SECONDS = 10.0
@@ -268,8 +268,8 @@ class Simulation:
 
     def _some_run(self, u: runs.Undertaking) -> Run:
         """The newest run, as a rule."""
-        newest = runs.find_run(u.ledger, None, url=URL)
-        return newest if self.rng.random() < 0.7 else self.rng.choice(list(u.ledger.runs(url=URL, limit=3)))
+        newest = runs.find_run(u.ledger, None, ams=AMS)
+        return newest if self.rng.random() < 0.7 else self.rng.choice(list(u.ledger.runs(ams=AMS, limit=3)))
 
     def _undertaking(self, process: Process, stop: Stop) -> runs.Undertaking:
         world = self.world
@@ -335,15 +335,15 @@ class Simulation:
         """A person breaks the lock, or freezes the firm for a while."""
         ledger = self.books.open(process.machine)
         if self.rng.random() < 0.5:
-            for lock in ledger.locks(URL):
+            for lock in ledger.locks(AMS):
                 ledger.break_lock(lock.id, by="somebody", reason="it was in the way")
         else:
-            scope = Scope(URL, FIRM)
-            ledger.freeze(scope, reason="a fire", by="somebody")
+            scope = Scope(AMS, FIRM)
+            ledger.freeze(scope, url=URL, reason="a fire", by="somebody")
             seconds = self.rng.random() * 60
 
             def thaw() -> None:
-                ledger.thaw(scope, reason="no fire", by="somebody")
+                ledger.thaw(scope, url=URL, reason="no fire", by="somebody")
                 self.books.note(None)
 
             asyncio.get_running_loop().call_later(seconds, thaw)

@@ -22,7 +22,7 @@ from tests.faults.checker import judge
 from tests.faults.server import Account, Dialect, Json, Server
 from tests.faults.simulate import Simulation, played
 from tests.faults.transport import Weather
-from tests.faults.worlds import FIRM, HERE, PRODUCTS, URL, Wishes, World, world_of
+from tests.faults.worlds import AMS, FIRM, HERE, PRODUCTS, URL, Wishes, World, world_of
 
 ROW, OTHER_ROW = ("3N1", PRODUCTS[0]), ("3N1", PRODUCTS[1])
 Edit = Callable[[Account, list[Json]], None]
@@ -262,7 +262,7 @@ def test_a_call_that_was_announced_leaves_although_its_lock_is_broken() -> None:
         def broken(faults: dict[str, float]) -> str | None:
             if faults is simulation.world.weather.post and not simulation.history.of("post"):
                 ledger = simulation.books.open(simulation.machines[0])
-                (lock,) = ledger.locks(URL)
+                (lock,) = ledger.locks(AMS)
                 ledger.break_lock(lock.id, by="somebody", reason="it was in the way")
                 simulation.books.note(None)
             return draw(faults)

@@ -30,6 +30,7 @@ from tests.hostile.canaries import CANARIES
 FIRM, CLEARING_ID = "GREENTEA", "780"
 EXECUTION_FIRMS = ("027", "3N1", "OFF")
 PRODUCTS = ("CJ.FUT.NYMEX", "GLB.FUT.CME", "RO.OOF.CME")
+AMS = "sim"
 URL = "http://ams.sim/rest/v2"
 HERE = Source("accounts/a.yaml", 1, 1)
 APART_SECONDS = (0.0, 2.0, -2.0)
@@ -133,7 +134,7 @@ def world_of(rng: Random) -> World:
         accounts=accounts,
         dialect=dialect,
         project=project,
-        environment=Environment(name="sim", url=URL, auth=auth),
+        environment=Environment(name=AMS, url=URL, auth=auth),
         wishes=wishes,
         others=others,
         weather=weather,

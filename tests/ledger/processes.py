@@ -23,7 +23,7 @@ from amsctl.config import Secret
 from amsctl.errors import Locked, LockLost
 from amsctl.ledger.holder import this_holder
 from amsctl.ledger.store import Ledger, open_ledger
-from tests.ledger.samples import SCOPE, intent
+from tests.ledger.samples import SCOPE, URL, intent
 
 VARIABLE = "AMSCTL_TEST_LEDGER"
 
@@ -80,7 +80,7 @@ def contend(number: int, rounds: int, folder: Path, seconds: float, chance: rand
         while done < rounds:
             run = f"r{number}-{os.getpid()}-{done}"
             try:
-                lease = ledger.acquire(SCOPE, run=run, holder=holder, seconds=seconds, environment="test")
+                lease = ledger.acquire(SCOPE, url=URL, run=run, holder=holder, seconds=seconds, environment="test")
             except Locked:
                 told["refused"] += 1
                 patience = min(2 * patience, 0.5)

@@ -15,9 +15,16 @@ from amsctl.ledger.values import Draft, Holder, Kind, Lease, Scope
 from tests.postgres import Server
 
 URL = "http://127.0.0.1:8480/rest/v2"
-SCOPE = Scope(URL, "GREENTEA")
-OTHER = Scope(URL, "MATCHA")
+AMS = "sandbox"
+AWAY = "http://elsewhere"
+SCOPE = Scope(AMS, "GREENTEA")
+OTHER = Scope(AMS, "MATCHA")
 MACHINE = "m1.boot1/pid:[1]"
+
+
+def url_of(scope: Scope) -> str:
+    """The address of a scope's AMS."""
+    return {AMS: URL, "elsewhere": AWAY, "other": "http://other/rest/v2"}[scope.ams]
 
 
 class TestClock:
@@ -105,7 +112,7 @@ def started(
         "who": {"git_author": "Ann <ann@example.com>", "user": "ann"},
         "why": {"commit": "abc", "message": "RISK-7 raise", "ticket": "RISK-7"},
     }
-    return Draft(kind=Kind.RUN_STARTED, url=scope.url, firm=scope.firm, run=run, body=body)
+    return Draft(kind=Kind.RUN_STARTED, ams=scope.ams, url=url_of(scope), firm=scope.firm, run=run, body=body)
 
 
 def intent(run: str = "r1", step: str = "s1", attempt: int = 1, *, account: str = "A1", scope: Scope = SCOPE, fence: int = 1) -> Draft:
@@ -121,12 +128,12 @@ def intent(run: str = "r1", step: str = "s1", attempt: int = 1, *, account: str 
         "changes": [{"id": "c1", "leg": "long", "before": 5, "after": 7}],
         "fence": fence,
     }
-    return Draft(kind=Kind.INTENT, url=scope.url, firm=scope.firm, account=account, run=run, body=body)
+    return Draft(kind=Kind.INTENT, ams=scope.ams, url=url_of(scope), firm=scope.firm, account=account, run=run, body=body)
 
 
 def outcome(run: str = "r1", step: str = "s1", word: str = "verified", *, account: str = "A1", kind: Kind = Kind.OUTCOME) -> Draft:
     body = {"step": step, "outcome": word, "http_status": 200, "attempts": 1, "message": "", "response_sha256": "cd" * 32, "rows": None}
-    return Draft(kind=kind, url=URL, firm=SCOPE.firm, account=account, run=run, body=body)
+    return Draft(kind=kind, ams=AMS, url=URL, firm=SCOPE.firm, account=account, run=run, body=body)
 
 
 def resolved(run: str = "r1", step: str = "s1", word: str = "verified", *, account: str = "A1") -> Draft:
@@ -135,12 +142,16 @@ def resolved(run: str = "r1", step: str = "s1", word: str = "verified", *, accou
 
 def finished(run: str = "r1", code: int = 0) -> Draft:
     return Draft(
-        kind=Kind.RUN_FINISHED, url=URL, run=run, body={"exit_code": code, "counts": {"verified": 1}, "stale": [], "postponed": False}
+        kind=Kind.RUN_FINISHED,
+        ams=AMS,
+        url=URL,
+        run=run,
+        body={"exit_code": code, "counts": {"verified": 1}, "stale": [], "postponed": False},
     )
 
 
 def take(ledger: Ledger, scope: Scope = SCOPE, *, run: str = "r1", number: int = 1, seconds: float = 60.0, machine: str = MACHINE) -> Lease:
-    return ledger.acquire(scope, run=run, holder=holder(number, machine=machine), seconds=seconds, environment="sandbox")
+    return ledger.acquire(scope, url=url_of(scope), run=run, holder=holder(number, machine=machine), seconds=seconds, environment="sandbox")
 
 
 def fill(ledger: Ledger, runs: int = 4, steps: int = 4) -> Sequence[Lease]:
@@ -164,8 +175,8 @@ def fill(ledger: Ledger, runs: int = 4, steps: int = 4) -> Sequence[Lease]:
             ledger.release(lease)
     other = take(ledger, OTHER, run="rx", number=9)
     ledger.break_lock(other.id, by="ann", reason="its machine burnt down")
-    ledger.freeze(OTHER, reason="margin call", by="bob")
-    ledger.freeze(Scope(URL, "*"), reason="drill", by="bob")
-    ledger.thaw(Scope(URL, "*"), reason="drill over", by="bob")
+    ledger.freeze(OTHER, url=URL, reason="margin call", by="bob")
+    ledger.freeze(Scope(AMS, "*"), url=URL, reason="drill", by="bob")
+    ledger.thaw(Scope(AMS, "*"), url=URL, reason="drill over", by="bob")
     assert lease is not None
     return [lease]

@@ -17,7 +17,7 @@ def chain(length: int, *, word: str = "x") -> list[Row]:
     rows: list[Row] = []
     last = EMPTY
     for number in range(length):
-        rows.append(link(last, Draft(kind=Kind.FREEZE, url="u", firm=f"f{number}", body={"reason": word, "by": "ann"}), AT))
+        rows.append(link(last, Draft(kind=Kind.FREEZE, ams="a", url="u", firm=f"f{number}", body={"reason": word, "by": "ann"}), AT))
         last = Head(rows[-1].seq, rows[-1].hash)
     return rows
 
@@ -44,7 +44,7 @@ def _continued(row: Row, count: int) -> list[Row]:
     rows = []
     last = Head(row.seq, row.hash)
     for _ in range(count):
-        rows.append(link(last, Draft(kind=Kind.THAW, url="u", body={}), AT))
+        rows.append(link(last, Draft(kind=Kind.THAW, ams="a", url="u", body={}), AT))
         last = Head(rows[-1].seq, rows[-1].hash)
     return rows
 

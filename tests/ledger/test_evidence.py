@@ -9,7 +9,7 @@ from typing import Any
 from amsctl.ledger.evidence import earlier_of
 from amsctl.ledger.store import Ledger
 from amsctl.ledger.values import Draft
-from tests.ledger.samples import SCOPE, URL, TestClock, started
+from tests.ledger.samples import SCOPE, TestClock, started
 from tests.ledger.test_history import LOWERED, RAISED, later, sent, told, write
 
 
@@ -17,7 +17,7 @@ def plan(ledger: Ledger) -> Any:
     """A plan of one step, under the digest that the sample runs name."""
     (run, *_) = ledger.runs()
     step = SimpleNamespace(id="s1", changes=("c1", "c2"))
-    return SimpleNamespace(digest=run.plan_digest, target=SimpleNamespace(url=URL), changes=(RAISED, LOWERED), steps=(step,))
+    return SimpleNamespace(digest=run.plan_digest, target=SimpleNamespace(), changes=(RAISED, LOWERED), steps=(step,))
 
 
 def with_attempts(draft: Draft, attempts: int) -> Draft:

@@ -16,10 +16,10 @@ from amsctl.ledger.store import Ledger
 from amsctl.ledger.values import ALL_FIRMS, Draft, Kind, Scope
 from amsctl.planning.codec import encode_change
 from amsctl.planning.plan import Change, ChangeKind
-from tests.ledger.samples import URL, TestClock, finished, resolved, started, take
+from tests.ledger.samples import AMS, URL, TestClock, finished, resolved, started, take, url_of
 from tests.views.samples import FIRM, leg, status, suspension
 
-SCOPE = Scope(URL, FIRM)
+SCOPE = Scope(AMS, FIRM)
 CJ, CC = "3N1/CJ.FUT.NYMEX", "3N1/CC.FUT.NYMEX"
 RAISED = leg("c1", "A1", CJ, "ef.long", 5, 7, other=9)
 LOWERED = leg("c2", "A1", CC, "ef.short", 9, 4, other=9)
@@ -38,7 +38,7 @@ def sent(run: str, step: str, changes: Sequence[Change], *, attempt: int = 1, pr
         "changes": [encode_change(change) for change in changes],
         "fence": 1,
     }
-    return Draft(kind=Kind.INTENT, url=scope.url, firm=scope.firm, account=changes[0].account, run=run, body=body)
+    return Draft(kind=Kind.INTENT, ams=scope.ams, url=url_of(scope), firm=scope.firm, account=changes[0].account, run=run, body=body)
 
 
 def told(
@@ -62,12 +62,12 @@ def told(
         "rows": rows,
         "done": None if done is None else list(done),
     }
-    return Draft(kind=Kind.OUTCOME, url=scope.url, firm=scope.firm, account=account, run=run, body=body)
+    return Draft(kind=Kind.OUTCOME, ams=scope.ams, url=url_of(scope), firm=scope.firm, account=account, run=run, body=body)
 
 
 def later(run: str, step: str, word: str, found: Sequence[str] = (), done: Sequence[str] = ()) -> Draft:
     body = {"step": step, "outcome": word, "message": f"read later, {word}", "by_run": "rx", "done": list(done), "found": list(found)}
-    return Draft(kind=Kind.RESOLVED, url=URL, firm=FIRM, account="A1", run=run, body=body)
+    return Draft(kind=Kind.RESOLVED, ams=AMS, url=URL, firm=FIRM, account="A1", run=run, body=body)
 
 
 def write(ledger: Ledger, clock: TestClock, *drafts: Draft) -> None:
@@ -77,8 +77,8 @@ def write(ledger: Ledger, clock: TestClock, *drafts: Draft) -> None:
         ledger.append([draft])
 
 
-def blamed(ledger: Ledger, account: str = "A1", *where: str, url: str = URL) -> tuple[Blamed, ...]:
-    return history.blame(ledger, Asked(text=account), url=url, **dict(zip(("execution_firm", "product"), where, strict=False)))
+def blamed(ledger: Ledger, account: str = "A1", *where: str, ams: str = AMS) -> tuple[Blamed, ...]:
+    return history.blame(ledger, Asked(text=account), ams=ams, **dict(zip(("execution_firm", "product"), where, strict=False)))
 
 
 def moves(found: Sequence[Blamed]) -> dict[str, tuple[str | None, list[str]]]:
@@ -154,8 +154,8 @@ def test_a_change_that_landed_overtakes_older_doubts_and_no_newer_ones(ledger: L
 def test_blame_is_narrowed_and_keeps_environments_and_firms_apart(ledger: Ledger, clock: TestClock) -> None:
     """One execution firm, one row, one firm's account of two that share a number; another address is another book."""
     halted, closed = suspension("c3", "A1", "350", True), status("c4", "A1", "Inactive")
-    other = Scope(URL, "MATCHA")
-    away = Scope("http://other/rest/v2", FIRM)
+    other = Scope(AMS, "MATCHA")
+    away = Scope("other", FIRM)
     write(ledger, clock, started("r1", scope=SCOPE), sent("r1", "s1", [LOWERED, RAISED]), told("r1", "s1", "verified"))
     write(ledger, clock, sent("r1", "s2", [closed]), told("r1", "s2", "verified"), sent("r1", "s3", [halted]), told("r1", "s3", "verified"))
     theirs = leg("c1", "A1", CJ, "ef.long", 5, 7, other=9, firm="MATCHA")
@@ -168,7 +168,7 @@ def test_blame_is_narrowed_and_keeps_environments_and_firms_apart(ledger: Ledger
     assert [one.subject.product for one in blamed(ledger, f"{FIRM}/A1", "3N1", "CJ.FUT.NYMEX")] == ["CJ.FUT.NYMEX"]
     assert [one.subject.execution_firm for one in blamed(ledger, "A1", "350")] == ["350"]
     assert blamed(ledger, "A2") == blamed(ledger, "X/A1") == ()
-    assert moves(blamed(ledger, url="http://other/rest/v2")) == {"CJ.FUT.NYMEX": ("r3", [])}
+    assert moves(blamed(ledger, ams="other")) == {"CJ.FUT.NYMEX": ("r3", [])}
 
 
 def test_an_account_number_may_hold_a_slash(ledger: Ledger, clock: TestClock) -> None:
@@ -224,7 +224,7 @@ def test_rows_since_a_moment_and_of_an_environment(ledger: Ledger, clock: TestCl
     write(ledger, clock, sent("r1", "s2", [RAISED]))
     assert [row[7] for row in history.attempt_rows(ledger, since=moment)] == ["s2"]
     assert [row[7] for row in history.attempt_rows(ledger)] == ["s1", "s2"]
-    assert list(history.attempt_rows(ledger, url="http://other/rest/v2")) == []
+    assert list(history.attempt_rows(ledger, ams="other")) == []
 
 
 # --- the log ---
@@ -235,9 +235,9 @@ def test_the_log_is_newest_first_and_says_when_there_is_more(ledger: Ledger, clo
     for number in (1, 2, 3):
         write(ledger, clock, started(f"r{number}", scope=SCOPE), finished(f"r{number}", 5 if number == 2 else 0))
     write(ledger, clock, started("r4", scope=SCOPE))
-    ledger.freeze(Scope(URL, ALL_FIRMS), reason="market event", by="bob")
+    ledger.freeze(Scope(AMS, ALL_FIRMS), url=URL, reason="market event", by="bob")
     clock.pass_(1)
-    ledger.thaw(Scope(URL, ALL_FIRMS), reason="over", by="ann")
+    ledger.thaw(Scope(AMS, ALL_FIRMS), url=URL, reason="over", by="ann")
     ledger.break_lock(take(ledger).id, by="ann", reason="gone")
     found = history.log(ledger, limit=20)
     assert [(one.run.id, one.run.exit_code, dict(one.counts), one.sendings) for one in found.runs] == [
@@ -254,12 +254,12 @@ def test_the_log_is_newest_first_and_says_when_there_is_more(ledger: Ledger, clo
     assert not found.more
     fewer = history.log(ledger, limit=3)
     assert ([one.run.id for one in fewer.runs], len(fewer.acts), fewer.more) == (["r4", "r3", "r2"], 3, True)
-    assert history.log(ledger, limit=20, url="http://other/rest/v2") == history.Log(runs=(), acts=(), more=False)
+    assert history.log(ledger, limit=20, ams="other") == history.Log(runs=(), acts=(), more=False)
 
 
 def test_the_log_since_a_moment(ledger: Ledger, clock: TestClock) -> None:
     """Runs that began, and acts that were done, since then."""
-    write(ledger, clock, started("r1", scope=SCOPE), Draft(kind=Kind.FREEZE, url=URL, firm="X", body={"reason": "a", "by": "b"}))
+    write(ledger, clock, started("r1", scope=SCOPE), Draft(kind=Kind.FREEZE, ams=AMS, url=URL, firm="X", body={"reason": "a", "by": "b"}))
     moment = history.since("0s", clock.now + 0.5)
     write(ledger, clock, started("r2", scope=SCOPE))
     found = history.log(ledger, limit=20, since=moment)
@@ -290,9 +290,9 @@ def test_the_log_of_an_account_or_a_run_lists_what_was_sent(ledger: Ledger, cloc
 def test_known_firms_are_those_that_were_locked(ledger: Ledger, clock: TestClock) -> None:
     """A freeze of a name that nobody ever wrote to does not make it known."""
     take(ledger)
-    ledger.freeze(Scope(URL, "GRENTEA"), reason="typo", by="bob")
-    assert history.known_firms(ledger, URL) == ("GREENTEA",)
-    assert history.known_firms(ledger, "http://other/rest/v2") == ()
+    ledger.freeze(Scope(AMS, "GRENTEA"), url=URL, reason="typo", by="bob")
+    assert history.known_firms(ledger, AMS) == ("GREENTEA",)
+    assert history.known_firms(ledger, "other") == ()
 
 
 def test_a_resolution_of_another_shape_is_read_too(ledger: Ledger, clock: TestClock) -> None:

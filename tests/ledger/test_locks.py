@@ -10,7 +10,7 @@ import pytest
 from amsctl.errors import ExitCode, Frozen, Locked, LockLost, UsageError
 from amsctl.ledger.store import Ledger, open_ledger
 from amsctl.ledger.values import Holder, Kind, Scope
-from tests.ledger.samples import MACHINE, OTHER, SCOPE, URL, Place, TestClock, fill, intent, outcome, started, take
+from tests.ledger.samples import AMS, MACHINE, OTHER, SCOPE, URL, Place, TestClock, fill, intent, outcome, started, take
 
 ELSEWHERE = "m2.boot9/pid:[1]"
 
@@ -41,8 +41,8 @@ def test_a_lock_is_taken_shown_and_given_back(ledger: Ledger) -> None:
     (lock,) = ledger.locks()
     assert (lock.scope, lock.id, lock.fence, lock.run, lock.expired, lock.dead) == (SCOPE, lease.id, 1, "r1", False, False)
     assert (lock.holder.run_url, lock.since) == ("https://ci.example/runs/1", "2026-11-18T11:06:40.000Z")
-    assert [one.id for one in ledger.locks(URL)] == [lease.id]
-    assert ledger.locks("http://elsewhere") == ()
+    assert [one.id for one in ledger.locks(AMS)] == [lease.id]
+    assert ledger.locks("elsewhere") == ()
     ledger.release(lease)
     assert ledger.locks() == ()
     again = take(ledger, run="r2")
@@ -67,7 +67,7 @@ def test_one_writer_per_firm(ledger: Ledger) -> None:
     with pytest.raises(Locked):
         take(ledger)  # nor the same run twice
     assert take(ledger, OTHER).fence == 1
-    assert take(ledger, Scope("http://elsewhere", SCOPE.firm)).fence == 1
+    assert take(ledger, Scope("elsewhere", SCOPE.firm)).fence == 1
     ledger.release(lease)
     ledger.release(lease)
     assert take(ledger, run="r2", number=2).fence == 2
@@ -140,12 +140,12 @@ def test_a_dead_holder_is_replaced_at_once(ledger: Ledger) -> None:
 
 def test_a_frozen_firm_has_no_lock(ledger: Ledger) -> None:
     """Neither a free one nor one that could be taken over; a lock that is held stays."""
-    ledger.freeze(SCOPE, reason="margin call", by="bob")
+    ledger.freeze(SCOPE, url=URL, reason="margin call", by="bob")
     with pytest.raises(Frozen):
         take(ledger)
     assert ledger.locks() == ()
     lease = take(ledger, OTHER)
-    ledger.freeze(OTHER, reason="", by="")
+    ledger.freeze(OTHER, url=URL, reason="", by="")
     assert ledger.renew(lease) == lease
 
 

@@ -13,7 +13,7 @@ from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Draft, Kind
 from tests.ams.doubles import run
 
-INTENT = Draft(kind=Kind.INTENT, url="http://ams", firm="TEA", account="A1", run="r1", body={})
+INTENT = Draft(kind=Kind.INTENT, ams="a", url="http://ams", firm="TEA", account="A1", run="r1", body={})
 
 
 def recorder(fails: bool) -> tuple[LedgerRecorder, asyncio.Event, list[int]]:
@@ -29,7 +29,7 @@ def recorder(fails: bool) -> tuple[LedgerRecorder, asyncio.Event, list[int]]:
 
     leases: Any = SimpleNamespace(of=lambda firm: "lease", renewed=lambda lease: None)
     ledger: Any = SimpleNamespace(append=None)
-    return LedgerRecorder(ledger, run="r1", leases=leases, cause=Cause(), offload=offload, sent_at=dict), let_go, sizes
+    return LedgerRecorder(ledger, ams="a", run="r1", leases=leases, cause=Cause(), offload=offload, sent_at=dict), let_go, sizes
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -16,7 +16,7 @@ from amsctl.ledger.chain import hash_of, link
 from amsctl.ledger.store import Ledger, exists, open_ledger
 from amsctl.ledger.values import ALL_FIRMS, GENESIS, Draft, Head, Kind, Scope
 from amsctl.model import AccountKey, Outcome
-from tests.ledger.samples import OTHER, SCOPE, URL, Place, TestClock, fill, finished, intent, outcome, resolved, started, take
+from tests.ledger.samples import AMS, OTHER, SCOPE, URL, Place, TestClock, fill, finished, intent, outcome, resolved, started, take
 
 
 def test_an_empty_ledger(ledger: Ledger) -> None:
@@ -76,8 +76,8 @@ def test_records_are_found_by_what_they_are_of(ledger: Ledger, clock: TestClock)
     assert [record.seq for record in ledger.records(run="r2")] == [4, 5]
     assert [record.seq for record in ledger.records(kinds=[Kind.INTENT, Kind.OUTCOME])] == [2, 3, 5, 6]
     assert [record.seq for record in ledger.records(since="2026-11-18T12")] == [4, 5, 6]
-    assert [record.seq for record in ledger.records(since="2026-11-18T11:06:40.000Z", url=URL, firm=SCOPE.firm)] == [1, 2, 3, 6]
-    assert list(ledger.records(url="http://elsewhere")) == []
+    assert [record.seq for record in ledger.records(since="2026-11-18T11:06:40.000Z", ams=AMS, firm=SCOPE.firm)] == [1, 2, 3, 6]
+    assert list(ledger.records(ams="elsewhere")) == []
 
 
 def test_long_logs_are_read_in_pages(ledger: Ledger) -> None:
@@ -98,7 +98,7 @@ def test_runs_newest_first(ledger: Ledger) -> None:
     assert [run.id for run in ledger.runs(limit=2)] == ["run-3", "run-2"]
     assert [run.id for run in ledger.runs(limit=0)] == []
     assert [run.id for run in ledger.runs(environment="nr")] == ["run-2"]
-    assert [run.id for run in ledger.runs(url="http://elsewhere")] == []
+    assert [run.id for run in ledger.runs(ams="elsewhere")] == []
     ended, fresh = ledger.run("run-2"), ledger.run("run-3")
     assert ended is not None
     assert fresh is not None
@@ -206,8 +206,8 @@ def test_a_changed_plan_is_found(ledger: Ledger, place: Place, content: bytes, s
 def test_text_of_all_kinds_comes_back(ledger: Ledger) -> None:
     """Nothing in a message can break a record: quotes, NUL, other scripts; half characters become U+FFFD."""
     said = "'\";--\x00\u2028\U0001f600 \u202eevil é%s ? :name"
-    (record,), _ = ledger.append([Draft(kind=Kind.FREEZE, url=URL, firm="F", body={"reason": said, said: [None, True, 2**53]})])
-    (half,), _ = ledger.append([Draft(kind=Kind.FREEZE, url=URL, firm="G", body={"reason": "a\ud800b", "\udfff": 1})])
+    (record,), _ = ledger.append([Draft(kind=Kind.FREEZE, ams=AMS, url=URL, firm="F", body={"reason": said, said: [None, True, 2**53]})])
+    (half,), _ = ledger.append([Draft(kind=Kind.FREEZE, ams=AMS, url=URL, firm="G", body={"reason": "a\ud800b", "\udfff": 1})])
     assert record.body == {"reason": said, said: [None, True, 2**53]}
     assert half.body == {"reason": "a\ufffdb", "\ufffd": 1}
     assert tuple(ledger.records()) == (record, half)
@@ -257,7 +257,7 @@ def test_nothing_is_appended_to_a_changed_ledger(ledger: Ledger, place: Place, d
     for write in (
         lambda: ledger.append([intent()], lease=lease),
         lambda: take(ledger, OTHER),
-        lambda: ledger.freeze(OTHER, reason="", by=""),
+        lambda: ledger.freeze(OTHER, url=URL, reason="", by=""),
     ):
         with pytest.raises(LedgerFailed, match=r"changed from outside.*amsctl ledger verify"):
             write()
@@ -284,7 +284,7 @@ def test_a_freeze_stops_what_begins_and_nothing_that_ends(ledger: Ledger) -> Non
     """An intent and a run's start are refused and renew nothing; outcomes and ends are recorded."""
     lease = take(ledger)
     ledger.append([started(), intent()], lease=lease)
-    freeze = ledger.freeze(SCOPE, reason="margin call", by="bob")
+    freeze = ledger.freeze(SCOPE, url=URL, reason="margin call", by="bob")
     assert ledger.frozen(SCOPE) == freeze
     assert ledger.frozen(OTHER) is None
     for draft in (intent(step="s2"), started("r2")):
@@ -298,49 +298,49 @@ def test_a_freeze_stops_what_begins_and_nothing_that_ends(ledger: Ledger) -> Non
     assert len(records) == 2
     assert renewed is not None
     ledger.append([intent("r9", scope=OTHER)])
-    assert ledger.thaw(SCOPE, reason="paid", by="bob") == freeze
+    assert ledger.thaw(SCOPE, url=URL, reason="paid", by="bob") == freeze
     ledger.append([intent(step="s3")], lease=lease)
-    assert ledger.thaw(SCOPE, reason="again", by="bob") is None
+    assert ledger.thaw(SCOPE, url=URL, reason="again", by="bob") is None
     assert ledger.freezes() == ()
     assert [record.body["reason"] for record in ledger.records(kinds=[Kind.FREEZE, Kind.THAW])] == ["margin call", "paid"]
 
 
 def test_a_freeze_of_all_firms_holds_for_each(ledger: Ledger) -> None:
     """Every firm of the address stands still; another address does not, and no firm is thawed by another's thaw."""
-    everybody = Scope(URL, ALL_FIRMS)
-    ledger.freeze(everybody, reason="outage", by="ann")
-    ledger.freeze(SCOPE, reason="margin call", by="bob")
+    everybody = Scope(AMS, ALL_FIRMS)
+    ledger.freeze(everybody, url=URL, reason="outage", by="ann")
+    ledger.freeze(SCOPE, url=URL, reason="margin call", by="bob")
     for scope in (SCOPE, OTHER):
         with pytest.raises(Frozen):
             ledger.append([intent(scope=scope)])
-    ledger.append([intent(scope=Scope("http://elsewhere", "GREENTEA"))])
+    ledger.append([intent(scope=Scope("elsewhere", "GREENTEA"))])
     assert ledger.frozen(OTHER).reason == "outage"  # type: ignore[union-attr]
-    assert [freeze.reason for freeze in ledger.freezes(URL)] == ["outage", "margin call"]
-    assert ledger.freezes("http://elsewhere") == ()
-    assert ledger.thaw(OTHER, reason="", by="") is None
-    assert ledger.thaw(SCOPE, reason="", by="").reason == "margin call"  # type: ignore[union-attr]
+    assert [freeze.reason for freeze in ledger.freezes(AMS)] == ["outage", "margin call"]
+    assert ledger.freezes("elsewhere") == ()
+    assert ledger.thaw(OTHER, url=URL, reason="", by="") is None
+    assert ledger.thaw(SCOPE, url=URL, reason="", by="").reason == "margin call"  # type: ignore[union-attr]
     with pytest.raises(Frozen, match="every clearing firm"):
         ledger.append([started(scope=SCOPE)])
-    ledger.thaw(everybody, reason="", by="")
+    ledger.thaw(everybody, url=URL, reason="", by="")
     ledger.append([started(scope=SCOPE)])
-    ledger.freeze(everybody, reason="", by="")
+    ledger.freeze(everybody, url=URL, reason="", by="")
     with pytest.raises(Frozen):  # the start of a run over several firms
-        ledger.append([Draft(kind=Kind.RUN_STARTED, url=URL, run="r5", body={})])
+        ledger.append([Draft(kind=Kind.RUN_STARTED, ams=AMS, url=URL, run="r5", body={})])
 
 
 def test_a_lease_is_asked_for_its_own_firm(ledger: Ledger) -> None:
     """A run over several firms starts with one firm's lock: a freeze of that firm stops it."""
     lease = take(ledger)
-    ledger.freeze(SCOPE, reason="", by="")
+    ledger.freeze(SCOPE, url=URL, reason="", by="")
     with pytest.raises(Frozen):
-        ledger.append([Draft(kind=Kind.RUN_STARTED, url=URL, run="r5", body={})], lease=lease)
+        ledger.append([Draft(kind=Kind.RUN_STARTED, ams=AMS, url=URL, run="r5", body={})], lease=lease)
 
 
 def test_a_lost_lock_comes_before_a_freeze(ledger: Ledger) -> None:
     """Who has no lock is told so, frozen or not."""
     lease = take(ledger)
     ledger.break_lock(lease.id, by="", reason="")
-    ledger.freeze(SCOPE, reason="", by="")
+    ledger.freeze(SCOPE, url=URL, reason="", by="")
     with pytest.raises(LockLost):
         ledger.append([intent()], lease=lease)
 
@@ -393,7 +393,11 @@ FREE_KINDS = st.sampled_from([Kind.FREEZE, Kind.THAW, Kind.RUN_FINISHED, Kind.LO
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
-    drafts=st.lists(st.builds(Draft, kind=FREE_KINDS, url=WORDS, firm=WORDS, account=WORDS, run=WORDS, body=BODIES), min_size=1, max_size=6)
+    drafts=st.lists(
+        st.builds(Draft, kind=FREE_KINDS, ams=st.just(AMS), url=WORDS, firm=WORDS, account=WORDS, run=WORDS, body=BODIES),
+        min_size=1,
+        max_size=6,
+    )
 )
 def test_whatever_is_recorded_is_read_back(ledger: Ledger, drafts: list[Draft]) -> None:
     """Any text in any field comes back as it went in, and the chain over it is right."""

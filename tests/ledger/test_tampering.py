@@ -19,11 +19,11 @@ from amsctl.ledger.store import Ledger, contents_of, open_ledger
 from amsctl.ledger.values import Head
 from amsctl.ledger.verification import Contents, verify
 from tests.conftest import CAMPAIGN
-from tests.ledger.samples import SCOPE, Place, TestClock, fill
+from tests.ledger.samples import SCOPE, URL, Place, TestClock, fill
 
 Tables = dict[str, list[dict[str, Any]]]
-TABLES = ("records", "head", "runs", "attempts", "locks", "plans")
-KEYS = {"records": "seq", "head": "id", "runs": "id", "attempts": "intent_seq", "locks": "firm", "plans": "digest"}
+TABLES = ("records", "head", "runs", "attempts", "locks", "addresses", "plans")
+KEYS = {"records": "seq", "head": "id", "runs": "id", "attempts": "intent_seq", "locks": "firm", "addresses": "url", "plans": "digest"}
 RENEWED = {"expires_wall", "expires_monotonic"}
 """What every renewal writes, and no record tells."""
 
@@ -37,6 +37,7 @@ def tables_of(ledger: Ledger) -> Tables:
             "runs": list(found.runs),
             "attempts": list(found.attempts),
             "locks": list(found.locks),
+            "addresses": [{"url": url, "ams": ams, "before_names": before} for url, ams, before in found.addresses],
             "plans": [{"digest": digest, "sha256": kept, "content": content} for digest, kept, content in found.plans],
         }
 
@@ -49,6 +50,8 @@ def contents(tables: Tables) -> Contents:
         runs=tables["runs"],
         attempts=tables["attempts"],
         locks=tables["locks"],
+        locks_before_names=(),
+        addresses=((row["url"], row["ams"], row["before_names"]) for row in tables["addresses"]),
         plans=((row["digest"], row["sha256"], row["content"]) for row in tables["plans"]),
     )
 
@@ -271,7 +274,7 @@ def test_an_anchor_of_the_past_is_on_the_chain(ledger: Ledger) -> None:
     """A ledger that has grown since its head was kept outside is in order."""
     fill(ledger, runs=1)
     anchor = ledger.head()
-    ledger.freeze(SCOPE, reason="x", by="y")
+    ledger.freeze(SCOPE, url=URL, reason="x", by="y")
     assert ledger.verify(anchor=anchor).head == Head(anchor.seq + 1, ledger.head().hash)
     with pytest.raises(LedgerFailed, match="written anew"):
         ledger.verify(anchor=Head(anchor.seq, "f" * 64))

@@ -108,7 +108,7 @@ def ledger(make: Callable[[], str], look: Look) -> Iterator[tuple[str, str]]:
     blamed = tuple(filled(one, make) for one in ledgers.BLAMED)
     locks = tuple(filled(one, make) for one in ledgers.LOCKS)
     freezes = tuple(filled(one, make) for one in ledgers.FREEZES)
-    names = {one.scope.url: make() for one in (*locks, *freezes)}
+    names = {one.scope.ams: make() for one in (*locks, *freezes)}
     yield "ledger log", log_text(brief, look)
     yield "ledger log of a run", log_text(log, look)
     yield "blame", blame_text(blamed, look, environment=make(), url=make())

@@ -25,7 +25,7 @@ from tests.views.samples import FIRM, leg, status, suspension
 from tests.views.test_hostile import OURS, assert_clean, hostile
 
 URL = "https://amsapinr.cmegroup.com/rest/v2"
-NAMES = {URL: "new-release", "http://127.0.0.1:8480/rest/v2": "sandbox"}
+NAMES = {"nr": "new-release", "sandbox": "sandbox"}
 ACCOUNT = "DV10121801A"
 CHANGES = (
     leg("c1", ACCOUNT, "3N1/CJ.FUT.NYMEX", "ef.long", 324, 300, other=9000),
@@ -52,6 +52,7 @@ def run_of(number: int, code: int | None, **body: Any) -> Run:
     return Run(
         id=f"2026112{number}T231726Z-ab12cd",
         at=f"2026-11-2{number}T23:17:26.123Z",
+        ams="nr",
         url=URL,
         environment="new-release",
         plan_digest="sha256:" + "9f2c1e0b7a" * 6 + "9f2c",
@@ -135,7 +136,7 @@ BLAMED = tuple(
 def lock(number: int, **more: Any) -> Lock:
     holder = Holder(user="deploy", host=f"runner-{number}", pid=4242, process_started="1", machine="m", run_url="https://ci.example/runs/7")
     usual = Lock(
-        scope=Scope(URL, FIRM), id=f"3f9c2a1{number}", fence=3, run=DONE.id, holder=holder, since="2026-11-22T23:17:26.123Z",
+        scope=Scope("nr", FIRM), url=URL, id=f"3f9c2a1{number}", fence=3, run=DONE.id, holder=holder, since="2026-11-22T23:17:26.123Z",
         expires_at="2026-11-22T23:19:26.123Z", expired=False, dead=False,
     )  # fmt: skip
     return replace(usual, **more)
@@ -143,18 +144,25 @@ def lock(number: int, **more: Any) -> Lock:
 
 LOCKS = (
     lock(1),
-    lock(2, expired=True, scope=Scope("http://127.0.0.1:8480/rest/v2", "MATCHA")),
-    lock(3, dead=True, expired=True, holder=replace(lock(3).holder, run_url=""), scope=Scope("http://elsewhere/rest/v2", "SENCHA")),
+    lock(2, expired=True, scope=Scope("sandbox", "MATCHA"), url="http://127.0.0.1:8480/rest/v2"),
+    lock(
+        3,
+        dead=True,
+        expired=True,
+        holder=replace(lock(3).holder, run_url=""),
+        scope=Scope("http://elsewhere/rest/v2", "SENCHA"),
+        url="http://elsewhere/rest/v2",
+    ),
 )
 FREEZES = (
-    Freeze(scope=Scope(URL, ALL_FIRMS), reason="RISK-1 market event", by="bob@desk", since="2026-11-22T09:00:00.000Z"),
-    Freeze(scope=Scope(URL, FIRM), reason="RISK-2 " + "under review " * 9, by="ann@desk", since="2026-11-22T09:00:00.000Z"),
+    Freeze(scope=Scope("nr", ALL_FIRMS), url=URL, reason="RISK-1 market event", by="bob@desk", since="2026-11-22T09:00:00.000Z"),
+    Freeze(scope=Scope("nr", FIRM), url=URL, reason="RISK-2 " + "under review " * 9, by="ann@desk", since="2026-11-22T09:00:00.000Z"),
 )
 
 
 def attempt(step: str) -> Attempt:
     return Attempt(
-        run=UNSURE.id, step=step, attempt=1, scope=Scope(URL, FIRM), account=ACCOUNT, intent_seq=7, at="2026-11-22T23:17:28.001Z", outcome=None,
+        run=UNSURE.id, step=step, attempt=1, scope=Scope("nr", FIRM), url=URL, account=ACCOUNT, intent_seq=7, at="2026-11-22T23:17:28.001Z", outcome=None,
         intent={},
     )  # fmt: skip
 
@@ -333,8 +341,8 @@ def test_a_hostile_ledger() -> None:
         locked = replace(
             LOCKS[0], scope=scope, id=hostile(chance), run=hostile(chance), holder=holder, since=hostile(chance), expires_at=hostile(chance)
         )
-        frozen = Freeze(scope=scope, reason=hostile(chance), by=hostile(chance), since=hostile(chance))
-        assert_clean(lock_status_text((locked,), (frozen,), look, names={scope.url: hostile(chance)}))
+        frozen = Freeze(scope=scope, url=hostile(chance), reason=hostile(chance), by=hostile(chance), since=hostile(chance))
+        assert_clean(lock_status_text((locked,), (frozen,), look, names={scope.ams: hostile(chance)}))
         tried = replace(attempt(hostile(chance)), run=hostile(chance), account=hostile(chance), at=hostile(chance))
         assert_clean(settled_text((Settled(attempt=tried, settlement=None, problem=hostile(chance)),), look))
 
