@@ -10,12 +10,17 @@ from amsctl.errors import LedgerFailed
 from amsctl.ledger.values import AMS_NAME
 from amsctl.wire.addresses import normalised
 
-_is_name: Final = re.compile(AMS_NAME.removesuffix("$")).fullmatch
+_NAME: Final = re.compile(AMS_NAME.removesuffix("$"))
+
+
+def is_name(ams: str) -> bool:
+    """Whether an AMS may be called so."""
+    return _NAME.fullmatch(ams) is not None
 
 
 def check_name(ams: str) -> None:
     """LedgerFailed when this is no name for an AMS: an address, nothing, or a text that one cannot see or say."""
-    if not _is_name(ams):
+    if not is_name(ams):
         raise LedgerFailed(
             "an AMS cannot be called so",
             expected="letters, digits, dots, dashes and underscores, at most 63",

@@ -25,7 +25,7 @@ from amsctl.ledger.chain import EMPTY, Row, link, record_of
 from amsctl.ledger.database import POSTGRESQL, SQLITE, Database, make_file
 from amsctl.ledger.holder import is_dead, this_machine
 from amsctl.ledger.locks import Dead, Moment, stamp
-from amsctl.ledger.names import Names, check_name
+from amsctl.ledger.names import Names, check_name, is_name
 from amsctl.ledger.values import ALL_FIRMS, Attempt, Draft, Freeze, Head, Holder, Kind, Lease, Lock, Record, Run, Scope
 from amsctl.ledger.verification import Contents, Progress, Verified, silent
 from amsctl.model import Outcome
@@ -185,7 +185,7 @@ class Ledger:
         if not before:
             return Names({}, {}, ())
         wanted = {"of_urls": sorted({*before, *map(normalised, before)})}
-        return Names(dict(connection.execute(statements.NAMES, wanted).tuples().all()), self._project_names, tuple(before))
+        return Names({row.url: row.ams for row in connection.execute(statements.NAMES, wanted)}, self._project_names, tuple(before))
 
     def _check_frozen(self, connection: Connection, drafts: Sequence[Draft], lease: Lease | None) -> None:
         beginnings = [draft for draft in drafts if draft.kind in _BEGINNINGS]
@@ -481,6 +481,12 @@ class Ledger:
             if row is None:
                 raise UsageError("nobody holds a lock of this name", found=lock_id, hint="amsctl lock status shows the locks that are held")
             lock = self._lock(connection, row)
+            if not is_name(lock.scope.ams):
+                raise UsageError(
+                    "the lock is of an AMS that no environment has",
+                    found=lock.url,
+                    hint="it keeps nobody out: no environment has this address",
+                )
             table = schema.locks if "ams" in row else schema.locks_before_names
             connection.execute(update(table).where(table.c.id == lock_id, table.c.held).values(held=False))
             body = {"lock": lock.id, "fence": lock.fence, "by": by, "reason": reason, "taken_from": leasing.predecessor(row, reason)}
@@ -563,7 +569,7 @@ def contents_of(connection: Connection) -> Contents:
         attempts=rows(select(schema.attempts)),
         locks=rows(select(schema.locks)),
         locks_before_names=rows(select(schema.locks_before_names)),
-        addresses=connection.execute(select(addresses.url, addresses.ams, addresses.before_names)).tuples(),
+        addresses=[(row[0], row[1], row[2]) for row in connection.execute(select(addresses.url, addresses.ams, addresses.before_names))],
         plans=((row[0], row[1], row[2]) for row in streaming.execute(select(plans.digest, plans.sha256, plans.content))),
     )
 

@@ -76,7 +76,7 @@ def test_a_newer_version_is_refused(place: Place, clock: TestClock) -> None:
     with place.around() as raw:
         raw("UPDATE ledger_version SET version_num = 'r9999'")
     for create in (True, False):
-        with pytest.raises(LedgerFailed, match=r"written by a newer amsctl.*at most r0001, found r9999; upgrade amsctl here"):
+        with pytest.raises(LedgerFailed, match=r"written by a newer amsctl.*at most r0002, found r9999; upgrade amsctl here"):
             open_ledger(place.url, clock=clock, create=create)
 
 
