@@ -76,7 +76,7 @@ def break_command(session: Session, lock_id: str, reason: str) -> None:
     Only for a run that is gone for good and whose lease nobody wants to wait for. If it is alive after all, it writes nothing further; a call that it
     has sent may still land. amsctl resolve finds out.
     """
-    with project_ledger(session, create=False) as ledger:
+    with project_ledger(session, create=False, writes=True) as ledger:
         lock = ledger.break_lock(lock_id, by=who_acts(session), reason=reason_of(reason))
     holder = lock.holder
     session.console.note(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from amsctl.cli.planning import make_plan, selection_options, size_option, write_plan
+from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import ExitCode, UsageError
@@ -59,5 +60,6 @@ def command(
     if out is not None:
         write_plan(plan, out)
         session.console.note(f"plan saved to {out}")
+    warn_of_ledger(session)
     session.console.result("".join(plan_in(form, plan, session.console.look, limit_bytes=MARKDOWN_BYTES[size])))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

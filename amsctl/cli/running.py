@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from amsctl.errors import ExitCode, Interrupted, Later, NotBegun, Stale
+from amsctl.errors import ExitCode, Interrupted, Later, ManifestErrors, NotBegun, Stale
 
 if TYPE_CHECKING:
     from amsctl.applying.means import Stop
@@ -43,12 +43,30 @@ def run_options(command: F) -> F:
 
 
 @contextmanager
-def project_ledger(session: Session, *, create: bool = True) -> Iterator[Ledger]:
-    """The ledger of the project; LedgerFailed when it cannot be used, or is not there and shall not be made."""
+def project_ledger(session: Session, *, create: bool = True, writes: bool | None = None) -> Iterator[Ledger]:
+    """The ledger of the project, for what adds records to it (``writes``, by default what may make it) or only reads it. ConfigError or LedgerFailed when
+    it cannot be used, or is not there and shall not be made.
+    """
     from amsctl.operations import ledger as kept
 
-    with kept.project_ledger(session.project(), session.environ, create=create) as ledger:
+    adds = create if writes is None else writes
+    with kept.project_ledger(session.project(), session.environ, create=create, writes=adds, tell=session.console.note) as ledger:
         yield ledger
+
+
+def warn_of_ledger(session: Session) -> None:
+    """Say so when what is planned or shown here could not be applied here, for its ledger."""
+    from amsctl.operations.ledger import ledger_warning
+    from amsctl.provenance.pipeline import is_pipeline
+
+    if not is_pipeline(session.environ) or not session.has_project():
+        return
+    try:
+        warning = ledger_warning(session.project(), session.environ)
+    except ManifestErrors:
+        return  # a plan is shown wherever it lies
+    if warning is not None:
+        session.console.warn(warning)
 
 
 def carry_out(
@@ -71,6 +89,7 @@ def carry_out(
     from amsctl import flow, runs
     from amsctl.applying.recorders import EventsFile
     from amsctl.cli.signals import stopping
+    from amsctl.operations.ledger import place_words
 
     stops: list[Stop] = []
 
@@ -99,6 +118,7 @@ def carry_out(
             return await runs.carry_out(plan, undertaking)
 
     with project_ledger(session) as ledger:
+        session.console.note(place_words(ledger))
         try:
             return flow.run(run(ledger))
         except asyncio.CancelledError:

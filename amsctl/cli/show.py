@@ -6,6 +6,7 @@ import click
 
 from amsctl.cli.files import read_json
 from amsctl.cli.planning import size_option
+from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import PlanFileError
@@ -46,6 +47,7 @@ def command(session: Session, file: str, form: str, size: str, plan_file: str | 
     """
     from amsctl.applying.report import REPORT_FORMAT
 
+    warn_of_ledger(session)
     value = read_json(file)
     if isinstance(value, dict) and value.get("format") == REPORT_FORMAT:
         _show_report(session, value, form, plan_file, limit_bytes=MARKDOWN_BYTES[size])

@@ -31,7 +31,7 @@ def command(session: Session, firm: str | None, reason: str) -> None:
     why = reason_of(reason)
     environment, ams, url = address(session)
     scope = Scope(ams, ALL_FIRMS if firm is None else firm)
-    with project_ledger(session, create=False) as ledger:
+    with project_ledger(session, create=False, writes=True) as ledger:
         lifted = ledger.thaw(scope, url=url, reason=why, by=who_acts(session))
         left = ledger.freezes(ams)
     console = session.console

@@ -115,6 +115,16 @@ class Ledger:
         """Let go of the database."""
         self._database.close()
 
+    @property
+    def place(self) -> str:
+        """Where it is, without secrets: ``ledger /path`` or ``ledger HOST/NAME``."""
+        return self._database.place
+
+    def began(self) -> str | None:
+        """The time of the first record; ``None`` when there is none."""
+        with self._database.reading() as connection:
+            return connection.execute(select(schema.records.c.at).order_by(schema.records.c.seq).limit(1)).scalar()
+
     # --- appending ---
 
     def append(

@@ -360,15 +360,23 @@ def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:
         )
 
 
+def unset_ledger(project: Project, environ: Mapping[str, str]) -> str | None:
+    """The variable that is to hold the ledger's address, alone (``url: "${AMS_LEDGER_URL}"``), where it is missing or empty; ``None`` otherwise."""
+    named = _VARIABLE.fullmatch(project.ledger.url)
+    return named[1] if named is not None and not environ.get(named[1]) else None
+
+
 def resolve_ledger(project: Project, environ: Mapping[str, str]) -> Secret:
-    """The ledger's address with ``${NAME}`` replaced, as a secret (it may hold a password): ``sqlite:////absolute/path`` or ``postgresql://…``.
+    """The ledger's address with ``${NAME}`` replaced, as a secret (it may hold a password): ``sqlite:////absolute/path`` or ``postgresql://…``. The
+    default file where ``unset_ledger`` names a variable.
 
     Raises :class:`ConfigError` that names what is missing or cannot be used, and repeats no value.
     """
     settings = project.ledger
     place = settings.source or project.source
     scalar = (settings.url, False, position(place.line, place.column))
-    text = _expand(scalar, project.source.file, environ, "the ledger")
+    unset = unset_ledger(project, environ) is not None
+    text = LedgerSettings().url if unset else _expand(scalar, project.source.file, environ, "the ledger")
     if text.startswith("postgresql://"):
         return Secret(text)
     path = text.removeprefix("sqlite:///")

@@ -301,9 +301,9 @@ def stranger(**more: Any) -> Holder:
     return Holder(**{**here, **more})
 
 
-def take(ledger: Ledger, url: str, holder: Holder, *, seconds: float = 60.0) -> Lease:
+def take(ledger: Ledger, url: str, holder: Holder, *, ams: str = "sandbox", seconds: float = 60.0) -> Lease:
     return ledger.acquire(
-        Scope("sandbox", FIRM), url=url, run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox"
+        Scope(ams, FIRM), url=url, run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox"
     )
 
 
@@ -329,7 +329,7 @@ def test_lock_status_tells_who_is_gone(shell: Shell, sandbox: Sandbox) -> None:
     gone = stranger(pid=child.pid, machine=holders.this_machine())
     with shell.ledger() as ledger:
         take(ledger, sandbox.url, gone)
-        take(ledger, "https://ams.example/rest/v2", stranger(), seconds=-1.0)
+        take(ledger, "https://ams.example/rest/v2", stranger(), ams="live", seconds=-1.0)
     text = shell("lock", "status").out
     assert f"left behind  {FIRM}  sandbox" in text
     assert "its process is gone: the next run takes it over at once\n" in text
