@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from amsctl.cli.console import Console
 from amsctl.config import Secret
+from amsctl.provenance import pipeline
 from amsctl.sandbox.auth import Credential
 from tests.hostile.canaries import CANARIES, ENVIRON, HUNT, Hunt
 
@@ -26,6 +27,9 @@ WHOLE_SUITE_TESTS = 4_000
 LEAST = {"texts": 20_000, "files": 3_000, "canaries": 2_000}
 """What a session of the whole suite must have searched, and how often a canary must have been somebody's secret in it: all workers together."""
 """What a worker that has run so many tests has searched at least, and how many canaries were configured as secrets."""
+
+for name in ("CI", "CONTINUOUS_INTEGRATION", "GITHUB_ACTIONS", "GITLAB_CI", *pipeline._OTHERS):
+    os.environ.pop(name, None)  # every test says itself whether it runs in a pipeline
 
 settings.register_profile(
     "amsctl", max_examples=100 * CAMPAIGN, deadline=None, derandomize=CAMPAIGN == 1, suppress_health_check=[HealthCheck.too_slow]

@@ -60,8 +60,8 @@ def ledger_url(project: Project, environ: Mapping[str, str], *, writes: bool, te
     url = resolve_ledger(project, environ)
     path = url.reveal().removeprefix(_SQLITE)
     if path != url.reveal():
-        _check_own(project, path)
-        if job and writes and not project.ledger.ephemeral and _is_below(path, _top_of(project.root)):
+        at = _own(project, path)
+        if job and writes and not project.ledger.ephemeral and _is_below(at, _top_of(project.root)):
             raise _lost_with_the_job(project, path)
     return url
 
@@ -107,8 +107,8 @@ def _lost_with_the_job(project: Project, path: str) -> ConfigError:
     )
 
 
-def _check_own(project: Project, path: str) -> None:
-    """ConfigError when a commit may have brought the ledger: git tracks it, or a link inside a repository leads to it."""
+def _own(project: Project, path: str) -> str:
+    """The ledger's file, links resolved. ConfigError when a commit may have brought it: git tracks it, or a link inside a repository leads to it."""
     at = _through_links(path, _top_of(project.root))
     folder, name = os.path.split(at)
     names = [os.path.join(folder, name + end) for end in _BESIDE]
@@ -127,6 +127,7 @@ def _check_own(project: Project, path: str) -> None:
             found=f"{found} in the index or the commit",
             hint=f"git rm --cached {os.path.basename(found)}, commit that, and use a ledger that no commit has written",
         )
+    return at
 
 
 def _through_links(path: str, top: str) -> str:
@@ -232,8 +233,7 @@ def _top_of(root: str) -> str:
 
 def _is_below(path: str, top: str) -> bool:
     """Whether a path leads below a folder, by whatever name: links, ``/proc/self/cwd``, a folder that is mounted twice, another case of letters."""
-    at = os.path.dirname(path)
-    at = os.path.realpath(at)
+    at = os.path.realpath(os.path.dirname(path))
     while True:
         try:
             if at == top or os.path.samefile(at, top):

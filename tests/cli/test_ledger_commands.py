@@ -302,9 +302,7 @@ def stranger(**more: Any) -> Holder:
 
 
 def take(ledger: Ledger, url: str, holder: Holder, *, ams: str = "sandbox", seconds: float = 60.0) -> Lease:
-    return ledger.acquire(
-        Scope(ams, FIRM), url=url, run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox"
-    )
+    return ledger.acquire(Scope(ams, FIRM), url=url, run="20261123T231726Z-aa11bb", holder=holder, seconds=seconds, environment="sandbox")
 
 
 def test_lock_status_shows_the_holder(shell: Shell, sandbox: Sandbox) -> None:
