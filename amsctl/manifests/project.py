@@ -59,6 +59,8 @@ _MOST_HOURS: Final = 168
 _MOST_DAYS: Final = 3_660
 _LEDGER_KEYS: Final = ("url", "leaseSeconds", "ephemeral")
 _EPHEMERAL: Final = "accepted"
+_TWO_NAMES: Final = "one AMS has two names"
+_ONE_NAME: Final = "locks, freezes and open calls go by the name of the AMS: write the same ams: NAME into both environments"
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
 _is_name: Final = matcher(NAME).match
 _is_environment: Final = matcher(ENVIRONMENT).match
@@ -132,7 +134,23 @@ def project_of(document: Node, findings: Findings, root: str) -> Project | None:
         assert isinstance(node, Map)
         for pos, wrong in _judge_addresses(node, _as_written):
             findings.add(wrong.code, wrong.what, pos, expected=wrong.expected, hint=wrong.hint)
+    _check_apart(project, findings)
     return project
+
+
+def _check_apart(project: Project, findings: Findings) -> None:
+    """One AMS has one name, or each of its names would have locks and freezes of its own. An address with ``${NAME}`` in it is judged when it is read."""
+    first: dict[str, tuple[str, int, str]] = {}
+    for name, node in project.environments.items():
+        assert isinstance(node, Map)
+        text, _, pos = scalar_at(node, "url")
+        if "${" in text:
+            continue
+        ams = _ams_name(node) or name
+        other, place, called = first.setdefault(normalised(text), (name, pos, ams))
+        if called != ams:
+            what = f"{_TWO_NAMES}: environment {other} has this address"
+            findings.add("two-names", what, pos, expected=f"ams: {called}", found=ams, hint=_ONE_NAME, related=place)
 
 
 def _check_default(project: Project, document: Node, findings: Findings) -> None:
@@ -309,6 +327,7 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     place = source(file, node.pos)
     for pos, wrong in _judge_addresses(node, expand):
         raise ConfigError(wrong.what, where=f"{source(file, pos)}, environment {chosen}", expected=wrong.expected, hint=wrong.hint)
+    _refuse_two_names(project, _addressed(project, chosen, environ), environ)
     return replace(_environment(chosen, node, expand, root=project.root, place=place), warnings=tuple(_written_secrets(node, file)))
 
 
@@ -324,11 +343,35 @@ def resolve_address(project: Project, name: str | None, environ: Mapping[str, st
     """The environment called ``name`` (``None``: the default one, or the only one) and its AMS. Its credentials are not read: who only looks into the
     ledger, or stops writes, needs none. Raises :class:`ConfigError`.
     """
-    chosen = _choose(project, name)
-    node = project.environments[chosen]
+    found = _addressed(project, _choose(project, name), environ)
+    _refuse_two_names(project, found, environ)
+    return found
+
+
+def _addressed(project: Project, name: str, environ: Mapping[str, str]) -> Addressed:
+    node = project.environments[name]
     assert isinstance(node, Map)
-    url = normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, chosen)))
-    return Addressed(chosen, _ams_name(node) or chosen, url)
+    url = normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, name)))
+    return Addressed(name, _ams_name(node) or name, url)
+
+
+def _refuse_two_names(project: Project, chosen: Addressed, environ: Mapping[str, str]) -> None:
+    """As ``_check_apart``, with every ``${NAME}`` that can be read here."""
+    for name, node in project.environments.items():
+        try:
+            other = _addressed(project, name, environ)
+        except ConfigError:
+            continue
+        if other.url == chosen.url and other.ams != chosen.ams:
+            assert isinstance(node, Map)
+            place = source(project.source.file, scalar_at(node, "url")[2])
+            raise ConfigError(
+                f"{_TWO_NAMES}: environment {name} has the address of environment {chosen.environment}",
+                where=str(place),
+                expected=f"ams: {chosen.ams}",
+                found=other.ams,
+                hint=_ONE_NAME,
+            )
 
 
 def names_of(project: Project, environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -336,7 +379,7 @@ def names_of(project: Project, environ: Mapping[str, str]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name in project.environments:
         try:
-            at = resolve_address(project, name, environ)
+            at = _addressed(project, name, environ)
         except ConfigError:
             continue
         found.setdefault(at.url, at.ams)

@@ -31,7 +31,7 @@ from amsctl.config import (
 )
 from amsctl.diagnostics import Source
 from amsctl.errors import ConfigError, ManifestErrors
-from amsctl.manifests.project import load_project, resolve_environment, resolve_ledger
+from amsctl.manifests.project import load_project, names_of, resolve_address, resolve_environment, resolve_ledger
 from amsctl.model import Owner, Undeclared, UnsetMeans
 from tests.hostile.canaries import CANARIES
 
@@ -591,3 +591,52 @@ def test_a_missing_project_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "amsctl.yaml").mkdir()
     with pytest.raises(ManifestErrors):
         load_project(tmp_path)
+
+
+# --- one AMS has one name ---
+
+TWO = """
+  environments:
+    paper: {url: "https://ams.example/rest/v2", ams: prod}
+    live: {url: "%s"%s}
+  defaultEnvironment: live"""
+
+
+@pytest.mark.parametrize("url", ["https://ams.example/rest/v2", "https://AMS.example.:443/rest/x/%%2e%%2E/%%762/"])
+@pytest.mark.parametrize("name", ["", ", ams: other", ", ams: Prod"])
+def test_two_names_for_one_address_are_refused(tmp_path: Path, url: str, name: str) -> None:
+    """A second environment with the address of another one, under another name, would pass by its freezes and locks: both places are named."""
+    with pytest.raises(ManifestErrors) as refused:
+        loaded(tmp_path, TWO % (url % (), name))
+    (finding,) = refused.value.diagnostics
+    assert (finding.code, finding.what) == ("two-names", "one AMS has two names: environment paper has this address")
+    assert finding.expected == "ams: prod"
+    assert (finding.source.line, finding.related and finding.related.line) == (6, 5)
+    assert "write the same ams: NAME into both" in (finding.hint or "")
+
+
+def test_one_name_for_one_address_is_right(tmp_path: Path) -> None:
+    """Two environments may be one AMS: with other credentials, protected or not."""
+    project = loaded(tmp_path, TWO % ("https://ams.example/rest/v2/", ", ams: prod"))
+    assert {resolve_environment(project, name, {}).ams_name for name in ("paper", "live")} == {"prod"}
+    assert resolve_address(project, "live", {}) == ("live", "prod", "https://ams.example/rest/v2")
+    assert names_of(project, {}) == {"https://ams.example/rest/v2": "prod"}
+
+
+def test_two_names_for_one_address_out_of_a_variable_are_refused(tmp_path: Path) -> None:
+    """When it is read: what the file alone does not show."""
+    project = loaded(tmp_path, TWO % ("https://${HOST}/rest/v2", ""))
+    environ = {"HOST": "AMS.example"}
+    for resolve in (resolve_environment, resolve_address):
+        for chosen in ("live", "paper"):
+            with pytest.raises(ConfigError, match="one AMS has two names"):
+                resolve(project, chosen, environ)
+        assert resolve(project, "live", {"HOST": "b.example"}).url == "https://b.example/rest/v2"
+        assert resolve(project, "paper", {}).url == "https://ams.example/rest/v2"
+
+
+@pytest.mark.parametrize("name", ['""', '" "', "a b", "-a", '"a\\n"', '"\\e[2J"', "a/b", '"*"', "a" * 64, "é", '"http://x"'])
+def test_an_odd_name_of_an_ams_is_refused(tmp_path: Path, name: str) -> None:
+    """What cannot be said or seen names nothing."""
+    with pytest.raises(ManifestErrors):
+        loaded(tmp_path, f"\n  environments: {{a: {{url: https://a.example, ams: {name}}}}}")
