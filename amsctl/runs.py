@@ -243,7 +243,7 @@ class _Conduct:
         past = past_of(
             days=u.project.guards_days if u.project.guards else 0,
             unset_means=UnsetMeans(target.unset_means),
-            ams=target.url,
+            ams=target.ams,
             now=self.clock.wall(),
             ledger=u.ledger,
             strict=True,
@@ -659,7 +659,7 @@ async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manife
         protected=protected,
         labels=labels,
         past=past_of(
-            days=wish.project.guards_days, unset_means=wish.project.unset_means, ams=run.url, now=clock.wall(), ledger=ledger, strict=True
+            days=wish.project.guards_days, unset_means=wish.project.unset_means, ams=run.ams, now=clock.wall(), ledger=ledger, strict=True
         ),
     )
     return inversion.whole(parts)

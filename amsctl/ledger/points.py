@@ -45,7 +45,7 @@ def reference_points(ledger: Ledger, changes: Iterable[Change], ams: str, *, now
             some = listed[start : start + _TOGETHER]
             courses = Courses([key for number in some for key in numbers[number]], now=now, days=days, source=PointSource.LEDGER)
             telling = _Telling(ledger, courses, unset_means)
-            for record in ledger.records(url=ams, firm=firm, accounts=some, kinds=_MOVING):
+            for record in ledger.records(ams=ams, firm=firm, accounts=some, kinds=_MOVING):
                 telling.take(record)
             points.update(courses.points())
     return points

@@ -105,7 +105,7 @@ def past_in(
         yield past_of(
             days=project.guards_days,
             unset_means=project.unset_means,
-            ams=environment.url,
+            ams=environment.ams_name,
             now=clock.wall(),
             ledger=ledger,
             unread=unread,
