@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import Final
 
 from amsctl.errors import AmsctlError, PlanFileError
+from amsctl.jsontext import json_value
+
+__all__ = ["FileFailure", "json_value", "read_content", "read_json", "write_atomically"]
 
 MAX_JSON_BYTES: Final = 1 << 30
 """A plan of a large book has some hundred megabytes; what is larger than this is not one."""
@@ -92,40 +94,3 @@ def read_content(path: str) -> bytes:
     if len(content) > MAX_JSON_BYTES:
         raise PlanFileError("the file is too large", where=path, expected=f"at most {MAX_JSON_BYTES:,} bytes")
     return content
-
-
-def json_value(content: bytes, path: str) -> object:
-    """The JSON value that the bytes of a file hold. Strict: UTF-8, no member twice, no NaN, no fractions. Raises PlanFileError."""
-    try:
-        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_no_float)
-    except UnicodeDecodeError as error:
-        raise PlanFileError("the file is not UTF-8", where=f"{path}, byte {error.start:,}") from None
-    except json.JSONDecodeError as error:
-        where = f"{path}:{error.lineno}:{error.colno}"
-        expected = "what amsctl plan -o or amsctl apply --format json wrote"
-        raise PlanFileError(f"the file is not JSON: {error.msg}", where=where, expected=expected) from None
-    except (_Twice, ValueError) as error:
-        raise PlanFileError(f"the file is not JSON that can be trusted: {error}", where=path) from None
-    except RecursionError:
-        raise PlanFileError("the file is nested too deeply", where=path) from None
-
-
-class _Twice(ValueError):
-    """A member is there twice."""
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"the member {twice!r} is there twice")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _no_float(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no whole number")

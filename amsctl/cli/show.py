@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.files import read_json
+from amsctl.cli.files import json_value, read_content
 from amsctl.cli.planning import size_option
 from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
@@ -48,19 +48,19 @@ def command(session: Session, file: str, form: str, size: str, plan_file: str | 
     from amsctl.applying.report import REPORT_FORMAT
 
     warn_of_ledger(session)
-    value = read_json(file)
+    content = read_content(file)
+    value = json_value(content, file)
     if isinstance(value, dict) and value.get("format") == REPORT_FORMAT:
         _show_report(session, value, form, plan_file, limit_bytes=MARKDOWN_BYTES[size])
         return
     if plan_file is not None:
         raise click.UsageError("--plan goes with an apply report; FILE is none")
-    _show_plan(session, value, file, form, limit=limit, limit_bytes=MARKDOWN_BYTES[size])
+    _show_plan(session, content, value, file, form, limit=limit, limit_bytes=MARKDOWN_BYTES[size])
 
 
-def _show_plan(session: Session, value: object, file: str, form: str, *, limit: int | None, limit_bytes: int) -> None:
-    from amsctl.planning.codec import decode
-    from amsctl.planning.consistency import check_consistency
+def _show_plan(session: Session, content: bytes, value: object, file: str, form: str, *, limit: int | None, limit_bytes: int) -> None:
     from amsctl.planning.plan import PLAN_FORMAT
+    from amsctl.planning.planfile import PlanFile
 
     if not isinstance(value, dict) or value.get("format") != PLAN_FORMAT:
         found = value.get("format") if isinstance(value, dict) else None
@@ -70,19 +70,18 @@ def _show_plan(session: Session, value: object, file: str, form: str, *, limit: 
             expected="a file with format amsctl.plan/v1 or amsctl.report/v1",
             found=repr(found)[:80] if found is not None else "no format at all",
         )
-    plan = decode(value)
-    check_consistency(plan)
+    plan = PlanFile.open(content, file).plan
     session.console.result("".join(plan_in(form, plan, session.console.look, limit=limit, limit_bytes=limit_bytes)))
 
 
 def _show_report(session: Session, value: object, form: str, plan_file: str | None, *, limit_bytes: int) -> None:
     from amsctl.applying.report import decode_report
-    from amsctl.planning.codec import decode
+    from amsctl.planning.planfile import PlanFile
 
     if form not in REPORT_FORMATS:
         raise click.UsageError(f"a report has no format {form}; it has {', '.join(REPORT_FORMATS)}")
     report = decode_report(value)
-    plan = None if plan_file is None else decode(read_json(plan_file))
+    plan = None if plan_file is None else PlanFile.open(read_content(plan_file), plan_file).plan
     if plan is not None and plan.digest != report.plan_digest:
         raise PlanFileError("the report is about another plan", where=plan_file, expected=report.plan_digest, found=plan.digest)
     session.console.result("".join(report_in(form, report, plan, session.console.look, limit_bytes=limit_bytes)))
