@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from amsctl.applying import account
+from amsctl.applying.authorised import AuthorisedPlan
 from amsctl.applying.course import LETS_MORE_THROUGH, Course, Job
 from amsctl.applying.freshness import stale
 from amsctl.applying.means import Barrier, Means, Work, stamp
@@ -27,16 +28,17 @@ _ALREADY: Final = "already as wanted"
 _OURS: Final = "already as wanted: an earlier run of this plan did it"
 
 
-async def execute(plan: Plan, means: Means) -> Report:
+async def execute(authorised: AuthorisedPlan, means: Means) -> Report:
     """Carry a plan out and tell what happened, every planned step exactly once.
 
     Nothing is written unless every account that would be written is exactly as the plan saw it (but for what an earlier run of the same plan did,
     ``means.sent``); then accounts run side by side, up to ``concurrency``. AmsError when an account cannot be read before the first write;
     PlanFileError when a step does not do what its changes say; NotBegun or Later when the run is stopped while it still reads: then it leaves no record.
     """
+    plan = authorised.plan
     started_at = stamp(means.clock)
     changes = {change.id: change for change in plan.changes}
-    seen = await means.stop.before(_look(_jobs(plan, means.firms), changes, means))
+    seen = await means.stop.before(_look(_jobs(plan, means.firms), changes, means, authorised))
     ours = (job for job in seen.jobs if job.steps and job.key not in means.closed_to_us)
     means.may_begin([Work(steps=job.steps, pages=job.observed.pages) for job in ours])
     course = Course(means, changes, started_at, total=len(plan.steps))
@@ -116,16 +118,28 @@ class _Found:
     live: LiveAccount | None = None
 
 
-async def _look(jobs: Sequence[Job], changes: Mapping[str, Change], means: Means) -> _Seen:
-    """Read everything before anything is written: what has moved, what is done already, what would undo the run."""
+async def _look(jobs: Sequence[Job], changes: Mapping[str, Change], means: Means, authorised: AuthorisedPlan) -> _Seen:
+    """Read everything before anything is written: what has moved, what is done already, what would undo the run. What was read a moment ago to authorise
+    the plan is not read again.
+    """
+    fresh = means.clock.monotonic() - authorised.read_at <= means.fresh_seconds
+    known = authorised.read if fresh else {}
     numbers: dict[str, list[str]] = {}
     wanted = [job for job in jobs if job.key not in means.closed_to_us]
     for job in wanted:
+        if job.key in known or job.key in authorised.moved:
+            continue
         numbers.setdefault(job.firm.name, []).append(job.key.number)
     statuses = {name: await means.reader.statuses(means.firms[name], listed) for name, listed in numbers.items()}
     found: dict[AccountKey, _Found] = {}
 
     async def look(job: Job) -> None:
+        if job.key in authorised.moved:
+            found[job.key] = _Found(job=job, moved=(authorised.moved[job.key],))
+            return
+        if job.key in known:
+            found[job.key] = _judge(job, changes, known[job.key], means)
+            return
         entry = statuses[job.firm.name].get(job.key.number)
         if entry is None:
             found[job.key] = _Found(job=job, moved=(f"{job.key}: the AMS no longer lists this account",))
@@ -134,7 +148,7 @@ async def _look(jobs: Sequence[Job], changes: Mapping[str, Change], means: Means
         found[job.key] = _judge(job, changes, live, means)
 
     await for_each(wanted, look, concurrency=means.concurrency)
-    seen = _Seen([], read_at=means.clock.monotonic())
+    seen = _Seen([], read_at=authorised.read_at if known else means.clock.monotonic())
     for job in jobs:
         one = found.get(job.key, _Found(job=job))
         seen.jobs.append(one.job)
