@@ -33,7 +33,7 @@ from amsctl.planning.approvals import approval_need
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.guards import finding_code, guards_in, judge, verdict_words
-from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Base, Change, Finding, Git, Origin, Plan, Selection, Target, Verdict
+from amsctl.planning.plan import Base, Change, Finding, Git, Origin, Plan, Selection, Target, Verdict
 from amsctl.planning.points import Past, Points, no_past, points_of
 from amsctl.planning.policies import days_words, judge_policies, loosens
 from amsctl.version import version
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 _NAMED_ACCOUNTS: Final = 10
 _DAY_MINUTES: Final = 1_440
-OVERRIDE_DIGITS: Final = 12
-"""So much of a plan's digest an override must name: nobody types that by chance."""
+OVERRIDE_DIGITS: Final = 32
+"""So many digits of a plan's digest name it: a pair of plans with the same twelve is found in two minutes."""
 T = TypeVar("T")
 Work: TypeAlias = Callable[[DesiredAccount, LiveAccount, Firm], Awaitable[T]]
 """What is done with one account once it is read."""
@@ -126,7 +126,12 @@ class Roll:
 
     def key_of(self, written: AccountKey) -> AccountKey:
         """The account under the AMS's name of its firm."""
-        return AccountKey(self.firms[written.firm].name, written.number)
+        return resolve_key(written, self.firms)
+
+
+def resolve_key(written: AccountKey, firms: Mapping[str, Firm]) -> AccountKey:
+    """An account under the AMS's name of its firm. ``firms``: text as written → firm."""
+    return AccountKey(firms[written.firm].name, written.number)
 
 
 async def call_the_roll(desired: Desired, reader: Reader) -> Roll:
@@ -260,6 +265,8 @@ class Wish:
     selection: Selection = field(default_factory=Selection)
     git: Git | None = None
     base: BaseBranch | None = None
+    told: tuple[Finding, ...] = ()
+    """What there is to say of the sources of the plan."""
 
 
 async def make_plan(wish: Wish, reader: Reader, *, clock: Clock, progress: Progress = silent, past: Past = no_past) -> Plan:
@@ -292,7 +299,7 @@ def held_by_base(
     """
     if base is None:
         return None
-    named = _naming(tuple(firms))
+    named = naming(tuple(firms))
     before, kept = ({named(key) for key in keys} for keys in (base.protected, base.kept))
     protected |= before
     for key, listed in base.labels.items():
@@ -305,7 +312,7 @@ def labels_of(desired: DesiredAccount) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in desired.labels.items())
 
 
-def _naming(firms: Sequence[Firm]) -> Callable[[AccountKey], AccountKey]:
+def naming(firms: Sequence[Firm]) -> Callable[[AccountKey], AccountKey]:
     """What gives an account under the AMS's name of its firm; a firm that it does not know (any more) stays as written."""
 
     def named(key: AccountKey) -> AccountKey:
@@ -332,12 +339,13 @@ def assembled(
         target=target_of(wish.project, wish.environment),
         origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection, base=base),
         created_at=stamp(clock),
-        expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
+        expires_at=stamp(clock, later_seconds=wish.project.plan_valid_hours * 3600),
         tool_version=version(),
         safeguards=safeguards,
         protected=protected,
         labels=labels,
         past=past,
+        told=wish.told,
     )
 
 

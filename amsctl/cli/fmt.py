@@ -61,11 +61,11 @@ def _files(session: Session, paths: Sequence[str]) -> list[ManifestFile]:
 
     here = session.directory
     if paths:
-        root = session.project().root if session.has_project() else here
+        root = session.checkout_project().root if session.has_project() else here
         found = discover(root, [Start(os.path.join(here, path), None) for path in paths], explicit=True, projects=True)
         files, diagnostics = found.files, found.diagnostics
     else:
-        project = session.project()
+        project = session.checkout_project()
         own = discover(project.root, [Start(os.path.join(project.root, PROJECT_FILE), None)], explicit=True, projects=True)
         rest = discover_project(project)
         files, diagnostics = [*own.files, *rest.files], [*own.diagnostics, *rest.diagnostics]

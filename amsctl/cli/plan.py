@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.planning import make_plan, selection_options, size_option, write_plan
+from amsctl.cli.planning import base_option, make_plan, selection_options, size_option, write_plan
 from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -26,11 +26,7 @@ Examples:
 @click.command("plan", cls=Command, epilog=EPILOG)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("-o", "--out", metavar="FILE", help="Save the plan, for show and apply.")
-@click.option(
-    "--base",
-    metavar="REF",
-    help="The branch that the change is to be merged into, as origin/main: its guards and its protected accounts hold for the change.",
-)
+@base_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
 @click.option("--format", "form", type=click.Choice(PLAN_FORMATS), default="text", help="How to print the plan; the default is text.")
 @size_option
@@ -56,7 +52,8 @@ def command(
 
     if out == "-":
         raise UsageError("-o names a file", found="-", hint="--format json prints the plan to standard output")
-    plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels), base=base)
+    session.base = base
+    plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
     if out is not None:
         write_plan(plan, out)
         session.console.note(f"plan saved to {out}")

@@ -13,6 +13,7 @@ from amsctl.cli.console import Console
 if TYPE_CHECKING:
     from amsctl.config import Environment, Project
     from amsctl.diagnostics import Diagnostic
+    from amsctl.operations.record import Sources
 
 
 class Session:
@@ -22,7 +23,9 @@ class Session:
         self.console = console
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.environment_name: str | None = None
-        self._project: Project | None = None
+        self.base: str | None = None
+        self._sources: Sources | None = None
+        self._checkout: Project | None = None
         self._told: set[Diagnostic] = set()
 
     @property
@@ -30,13 +33,25 @@ class Session:
         """The folder of the run, absolute."""
         return os.getcwd()
 
+    def sources(self) -> Sources:
+        """Whose rules hold here, found once: the branch of record's, which ``--base`` or the event of the job names. ConfigError or ManifestErrors."""
+        if self._sources is None:
+            from amsctl.operations.record import sources_of
+
+            self._sources = sources_of(self.directory, self.environ, option=self.base)
+        return self._sources
+
     def project(self) -> Project:
-        """The project file of the run's folder, read once; ManifestErrors or ConfigError when there is none that can be used."""
-        if self._project is None:
+        """The project file that rules: that of the branch of record, or of the run's folder where there is none."""
+        return self.sources().project
+
+    def checkout_project(self) -> Project:
+        """The project file of the run's folder, read once, for what asks no AMS; ManifestErrors or ConfigError when there is none that can be used."""
+        if self._checkout is None:
             from amsctl.manifests.project import load_project
 
-            self._project = load_project(self.directory)
-        return self._project
+            self._checkout = load_project(self.directory)
+        return self._checkout
 
     def has_project(self) -> bool:
         """Whether there is a project file at all."""
@@ -46,9 +61,7 @@ class Session:
 
     def environment(self) -> Environment:
         """The environment of ``-e`` (or the project's default) with ``${NAME}`` read; ConfigError names what is missing."""
-        from amsctl.manifests.project import resolve_environment
-
-        environment = resolve_environment(self.project(), self.environment_name, self.environ)
+        environment = self.sources().environment(self.environment_name, self.environ)
         self.console.diagnostics(warning for warning in environment.warnings if warning not in self._told)
         self._told.update(environment.warnings)
         return environment

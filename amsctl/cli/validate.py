@@ -36,7 +36,7 @@ def command(session: Session, paths: tuple[str, ...], form: str) -> int:
     from amsctl.manifests.validate import Validation, validate_paths
 
     try:
-        project = session.project() if session.has_project() or not paths else None
+        project = session.checkout_project() if session.has_project() or not paths else None
         validation = validate_paths(project, paths)
     except ManifestErrors as wrong:
         validation = Validation(files=0, documents=0, accounts=0, diagnostics=wrong.diagnostics)

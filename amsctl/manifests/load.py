@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -82,6 +82,12 @@ class Desired:
         """Each selected account, by firm and number. May be called again, and by several callers at once."""
         for place in self._places:
             yield records.desired_account(self._spool.read(place.offset, place.size), place.file, self._profiles)
+
+    def some(self, wanted: Collection[AccountKey]) -> Iterator[DesiredAccount]:
+        """Those of the selected accounts, firms as written; the others are not decoded."""
+        for place in self._places:
+            if AccountKey(place.firm, place.number) in wanted:
+                yield records.desired_account(self._spool.read(place.offset, place.size), place.file, self._profiles)
 
     def keys(self) -> tuple[AccountKey, ...]:
         """The keys of the selected accounts, in order, without reading the accounts."""

@@ -121,6 +121,28 @@ def _git(sources: Sources, repository: Repository, head: str, checkout: Checkout
     return git, unknown
 
 
+def rollback_git(sources: Sources) -> Git | None:
+    """The facts of the commit that a rollback is made at: it comes from no manifests, so none of them makes it dirty."""
+    if sources.repository is None or sources.head is None:
+        return None
+    last = commit_at(sources.repository, sources.head)
+    if isinstance(last, Unknown):
+        raise last.as_error("the commit that is checked out cannot be read", where=sources.head[:12])
+    base = None if sources.record is None else sources.record.tip
+    made = () if base is None else commits_between(sources.repository, base, sources.head)
+    commits = (last,) if isinstance(made, Unknown) or not made else made
+    pipeline = sources.pipeline
+    return Git(
+        commit=sources.head,
+        author=f"{last.author.name} <{last.author.address}>",
+        dirty=False,
+        message=message_of(commits),
+        contributors=contributors_of(commits),
+        started_by=None if pipeline is None else pipeline.started_by or None,
+        rerun_by=None if pipeline is None else pipeline.rerun_by or None,
+    )
+
+
 def message_of(commits: Sequence[Commit]) -> str:
     """The messages of a change, newest first, as a plan keeps them."""
     return "\n\n".join(commit.message.strip() for commit in commits)[:MOST_MESSAGE]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -301,6 +301,40 @@ def _readable(repository: Repository, commit: str, folder: str, name: str) -> tu
             break
         at = found.parents[0]
     return None, broken
+
+
+def rules_between(sources: Sources, path: Sequence[str]) -> tuple[RuleSet, ...]:
+    """The sets of rules of the branch of record at each commit of ``path``, beside those that hold anyway: each different project file once."""
+    record, repository = sources.record, sources.repository
+    assert record is not None
+    assert repository is not None
+    folder, found = sources.rules[0].folder, list(sources.rules)
+    read: dict[str, RuleSet | None] = {}
+    seen = {_ids_of(rules) for rules in found}
+    for commit in path:
+        tree = _tree(repository, commit)
+        entry = tree.entry(_below(repository, folder))
+        if isinstance(entry, Unknown):
+            raise entry.as_error("a commit of the branch of record cannot be read", where=commit[:12])
+        if entry is None:
+            continue
+        if entry.object_id not in read:
+            read[entry.object_id] = _readable(repository, commit, folder, sources.branch or "")[0]
+        rules = read[entry.object_id]
+        if rules is None:
+            continue
+        rules = replace(rules, tree=tree, place=f"{sources.branch} at {commit[:12]}")
+        if _ids_of(rules) not in seen:
+            seen.add(_ids_of(rules))
+            found.append(rules)
+    return tuple(found)
+
+
+def _ids_of(rules: RuleSet) -> tuple[object, ...]:
+    """What tells two sets of rules apart: what the project file says, and the list of signers that it names."""
+    approvals = rules.project.approvals
+    signers = rules.file(approvals.signers) if approvals is not None else None
+    return repr(_plain(rules.project)), signers if isinstance(signers, bytes) else str(signers)
 
 
 def place_of(problem: AmsctlError, commit: str) -> str:

@@ -8,7 +8,7 @@ tightens in its account, every release for everything else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -206,10 +206,12 @@ def assemble(
     protected: Collection[AccountKey] = (),
     labels: Mapping[AccountKey, Collection[str]] | None = None,
     past: Past = no_past,
+    told: Sequence[Finding] = (),
 ) -> Plan:
     """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; held against the safeguards
     that are for its environment; sealed by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word, ``labels``
-    those of each account. ``past`` gives the values that raises are measured against besides what the plan itself saw.
+    those of each account. ``told`` are findings about the sources of the plan. ``past`` gives the values that raises are measured against besides what
+    the plan itself saw.
     """
     safeguards, labels = safeguards.at(target.environment), labels or {}
     changes: list[Change] = []
@@ -262,7 +264,7 @@ def assemble(
             guards=verdicts,
             policies=rulings,
             approvals=approval_need(changes, safeguards.approvals, unset_means=unset_means),
-            findings=(*switched_off(safeguards.guards, target), *unmeasured(known.against), *held, *broken, *findings),
+            findings=(*switched_off(safeguards.guards, target), *unmeasured(known.against), *held, *broken, *told, *findings),
         )
     )
 

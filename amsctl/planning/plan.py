@@ -14,8 +14,6 @@ from amsctl.diagnostics import Severity, Source
 from amsctl.model import AccountKey, Amount, Direction, Leg, Owner, Phase, RowKey, Special
 
 PLAN_FORMAT: Final = "amsctl.plan/v1"
-PLAN_LIFETIME_SECONDS: Final = 24 * 60 * 60
-"""A plan older than this is refused by apply."""
 
 
 class ChangeKind(StrEnum):
