@@ -8,30 +8,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amsctl import flow
-from amsctl.base import base_branch
-from amsctl.commit import commit_of
-from amsctl.committed import held_against
 from amsctl.config import Environment, Project
-from amsctl.errors import ApprovalMissing
-from amsctl.manifests.load import Desired, load
-from amsctl.manifests.project import load_project, resolve_environment
+from amsctl.errors import ApprovalMissing, ConfigError
+from amsctl.manifests.load import Desired
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount
+from amsctl.operations.material import Material, material_of
+from amsctl.operations.plan import PlanRequest, past_for
+from amsctl.operations.record import Sources, sources_of
 from amsctl.planning.arrange import arrange
 from amsctl.planning.diff import added_rows, diff
 from amsctl.planning.plan import Plan, Selection
 
 if TYPE_CHECKING:
     from amsctl.applying.report import Report
-    from amsctl.approving import Given
+    from amsctl.approvals.approval import Approval
+    from amsctl.approvals.reviews import Reviews
+    from amsctl.planning.planfile import PlanFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifests:
-    """A limits repository, read and found to be right: its project file and what it wants."""
+    """A limits repository, read and found to be right: whose rules hold, what it wants, and where that comes from."""
 
-    project: Project
-    desired: Desired
+    sources: Sources
+    material: Material
     selection: Selection
+
+    @property
+    def project(self) -> Project:
+        """The project file that rules."""
+        return self.sources.project
+
+    @property
+    def desired(self) -> Desired:
+        """What the manifests want."""
+        return self.material.desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +60,23 @@ class Live:
 
 
 def load_manifests(
-    directory: str | os.PathLike[str] = ".", *, paths: Sequence[str] = (), accounts: Sequence[str] = (), labels: Sequence[str] = ()
+    directory: str | os.PathLike[str] = ".",
+    *,
+    paths: Sequence[str] = (),
+    accounts: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    base: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Manifests:
     """The manifests of the repository in ``directory``; ``paths``, ``accounts`` and ``labels`` (``key=value``) select a part of them.
 
-    ManifestErrors carries every finding of every file, with positions. No network, no credentials.
+    ``base`` names the branch of record, whose project file rules; without it the event of a pipeline's job or ``baseBranch`` does. ManifestErrors carries
+    every finding of every file, with positions. No network, no credentials.
     """
-    project = load_project(directory)
-    desired = load(project, paths, accounts=accounts, labels=labels, base=project.root)
-    return Manifests(
-        project=project, desired=desired, selection=Selection(paths=tuple(paths), accounts=tuple(accounts), labels=tuple(labels))
-    )
+    sources = sources_of(directory, os.environ if environ is None else environ, option=base)
+    selection = Selection(paths=tuple(paths), accounts=tuple(accounts), labels=tuple(labels))
+    material = material_of(sources, selection, folder=sources.project.root)
+    return Manifests(sources=sources, material=material, selection=selection)
 
 
 def read_live(manifests: Manifests, environment: str | None = None, *, environ: Mapping[str, str] | None = None) -> Live:
@@ -71,7 +88,7 @@ def read_live(manifests: Manifests, environment: str | None = None, *, environ: 
     from amsctl.ams.client import open_reader
 
     project = manifests.project
-    chosen = resolve_environment(project, environment, os.environ if environ is None else environ)
+    chosen = manifests.sources.environment(environment, os.environ if environ is None else environ)
     rules = flow.rules_of(project, chosen)
 
     async def read() -> Live:
@@ -93,44 +110,58 @@ def read_live(manifests: Manifests, environment: str | None = None, *, environ: 
 
 
 def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: Mapping[str, str] | None = None) -> Plan:
-    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git, and for the
-    ledger, which is read where there is one.
+    """The plan that turns ``live`` into what ``manifests`` say: a value, equal for equal inputs but for its times and digest. Pure but for git and the
+    ledger, whose past values guards measure against.
 
-    ``base`` is the branch (tag, commit) that the change is to be merged into: its guards, protections, policies and approvers hold. ConfigError when it
-    cannot be read.
+    ``base`` is the branch of record, where ``load_manifests`` did not name it. ConfigError when it cannot be read, or its project file sends to another
+    AMS than the one that was read.
     """
     from amsctl.ams.clock import SystemClock
-    from amsctl.operations.points import past_in
 
-    project = manifests.project
-    rules = flow.rules_of(project, live.environment)
-    parts = (
+    environ = os.environ if environ is None else environ
+    if base is not None:
+        again = load_manifests(
+            manifests.sources.here.root,
+            paths=manifests.selection.paths,
+            accounts=manifests.selection.accounts,
+            labels=manifests.selection.labels,
+            base=base,
+            environ=environ,
+        )
+        manifests = again
+    environment = manifests.sources.environment(live.environment.name, environ)
+    if (environment.url, environment.auth.principal) != (live.environment.url, live.environment.auth.principal):
+        raise ConfigError(
+            "the branch of record sends to another AMS than the one that was read",
+            expected=environment.url,
+            found=live.environment.url,
+            hint="read_live again, with manifests that were loaded with the same base",
+        )
+    request = PlanRequest(sources=manifests.sources, environment=environment, material=manifests.material, selection=manifests.selection)
+    wish, clock = request.wish, SystemClock()
+    rules = flow.rules_of(wish.project, environment)
+    parts = [
         arrange(diff(desired, live.accounts[desired.key], rules, live.eligible.get(desired.key)), live.accounts[desired.key], rules)
-        for desired in manifests.desired.accounts()
-    )
-    branch = None if base is None else base_branch(project, base, load(project, base=project.root))
-    wish = flow.Wish(
-        project=project,
-        environment=live.environment,
-        desired=manifests.desired,
-        selection=manifests.selection,
-        git=commit_of(
-            project.root,
-            lambda tree: held_against(tree, project, manifests.desired, paths=manifests.selection.paths, base=project.root),
-            base=None if branch is None else branch.commit,
-        ),
-        base=branch,
-    )
-    protected = {live.accounts[account.key].key for account in manifests.desired.headers() if account.protected}
-    labelled = manifests.desired.accounts() if project.safeguards.ask_for_labels else ()
-    labels = {live.accounts[account.key].key: set(flow.labels_of(account)) for account in labelled}
-    held = flow.held_by_base(branch, live.firms, protected, labels)
-    with past_in(project, live.environment, os.environ if environ is None else environ, SystemClock()) as past:
-        return flow.assembled(wish, parts, SystemClock(), protected=protected, labels=labels, base=held, past=past)
+        for desired in wish.desired.accounts()
+    ]
+    protected = {live.accounts[account.key].key for account in wish.desired.headers() if account.protected}
+    labels = {live.accounts[account.key].key: set(flow.labels_of(account)) for account in wish.desired.accounts()}
+    held = flow.held_by_base(wish.base, live.firms, protected, labels)
+    with past_for(request, environ, clock, flow.naming(live.firms)) as past:
+        return flow.assembled(wish, parts, clock, protected=protected, labels=labels, base=held, past=past)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was brought along: signed approvals, the reviews of the request, and the commit that was merged."""
+
+    approvals: tuple[Approval, ...] = ()
+    reviews: Reviews | None = None
+    merged: str | None = None
 
 
 def apply(
-    plan: Plan,
+    plan: Plan | PlanFile,
     manifests: Manifests,
     *,
     environ: Mapping[str, str] | None = None,
@@ -138,45 +169,42 @@ def apply(
     reason: str | None = None,
     overrides: Sequence[str] = (),
     given: Given | None = None,
+    barrier: str | None = None,
 ) -> Report:
-    """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write.
+    """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write, by the
+    door that the command line comes through.
 
     ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides`` are ``GUARD@DIGEST`` texts, ``given``
     the approvals that the project asks for, where it asks for any (ApprovalMissing when they are not enough). Stale
-    when the plan has expired, was carried out already, or target, manifests or the rules of the project are no longer what it saw; Refused when a
-    finding blocks it; Later when a lock, a freeze or a window forbids it now; LedgerFailed when it cannot be recorded. Live state that moved is told by
-    the report (``stale``), whose ``exit_code`` says how it ended.
+    when the plan has expired, was carried out already, is not what its manifests give, or target, manifests or the rules of the project are no longer what
+    it saw; Refused when a finding blocks it; Later when a lock, a freeze or a window forbids it now; LedgerFailed when it cannot be recorded. Live state
+    that moved is told by the report (``stale``), whose ``exit_code`` says how it ended.
     """
-    from amsctl import runs
     from amsctl.ams.clock import SystemClock
-    from amsctl.approving import Given
-    from amsctl.approving import approved as approved_by
+    from amsctl.operations import apply as operation
+    from amsctl.operations.authorise import Evidence
     from amsctl.operations.ledger import project_ledger
+    from amsctl.planning.planfile import PlanFile
 
     if not approved:
         raise ApprovalMissing("apply was called without approval", expected="approved=True", found="approved=False")
-    project, environ = manifests.project, os.environ if environ is None else environ
-    environment = resolve_environment(project, plan.target.environment, environ)
-    flow.check_age(plan, SystemClock())
-    flow.check_target(plan, project, environment)
-    flow.check_manifests(plan, flow.manifests_hash(manifests.desired))
-    overridden = flow.overrides_of(overrides, plan)
-    approvals = approved_by(plan, project, given or Given(), SystemClock(), overridden)
-    with project_ledger(project, environ) as ledger:
-        undertaking = runs.Undertaking(
-            project=project,
-            environment=environment,
-            ledger=ledger,
-            cause=runs.cause_of(
-                plan,
-                project,
-                environment,
-                environ,
-                consent="approved by the calling program",
-                reason=reason,
-                overrides=overridden,
-                approvals=approvals,
-            ),
-            surroundings=runs.Surroundings(environ=environ),
-        )
-        return flow.run(runs.carry_out(plan, undertaking))
+    environ = os.environ if environ is None else environ
+    file = plan if isinstance(plan, PlanFile) else PlanFile.of(plan)
+    brought = given or Given()
+    request = operation.ApplyRequest(
+        file=file,
+        sources=manifests.sources,
+        environment=manifests.sources.environment(file.plan.target.environment, environ),
+        evidence=Evidence(
+            approvals=brought.approvals,
+            reviews=brought.reviews,
+            overrides=flow.overrides_of(overrides, file.plan),
+            merged=brought.merged,
+        ),
+        around=operation.Around(environ=environ, consent="approved by the calling program", reason=reason, barrier=barrier),
+    )
+    clock, takes_back = SystemClock(), file.plan.origin.rollback is not None
+    early = None if takes_back else operation.reviewed(request, None, clock)  # refused before a ledger is made
+    with project_ledger(manifests.sources.project, environ) as ledger:
+        ready = early if early is not None else operation.reviewed(request, ledger, clock)
+        return flow.run(operation.apply(request, ready, ledger))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from amsctl.applying.account import ANNOUNCED_PART
 from amsctl.applying.estimate import Speed, seconds_needed
 from amsctl.applying.executor import execute
-from amsctl.applying.freshness import as_it_was
 from amsctl.applying.means import Barrier, Means, Stop, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
@@ -25,27 +24,21 @@ from amsctl.config import GuardName
 from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
 from amsctl.flow import (
     Progress,
-    Wish,
-    check_approved,
     check_findings,
-    check_policies,
-    labels_of,
     quiet_windows,
     rules_of,
     silent,
-    target_of,
 )
 from amsctl.ledger.evidence import Earlier, earlier_of
-from amsctl.ledger.history import Subject, moved_since, subject_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
 from amsctl.model import AccountKey, Firm, Phase, UnsetMeans
+from amsctl.operations.authorise import Reviewed, authorise
 from amsctl.operations.points import past_of
-from amsctl.planning.codec import decode_changes, decode_text
-from amsctl.planning.consistency import check_consistency
-from amsctl.planning.inverse import Inversion, inverted, restoring, with_warning
-from amsctl.planning.plan import PLAN_LIFETIME_SECONDS, Change, Origin, Plan
+from amsctl.planning.codec import decode_changes
+from amsctl.planning.inverse import Inversion
+from amsctl.planning.plan import Change, Plan
 from amsctl.version import version
 
 if TYPE_CHECKING:
@@ -135,14 +128,14 @@ def cause_of(
     approvals: Sequence[Mapping[str, object]] = (),
 ) -> Cause:
     """Who and why, as far as the plan's commit, the surroundings and the command line tell."""
-    from amsctl.commit import message_of
-    from amsctl.who import who, why
+    from amsctl.operations.reasons import why
+    from amsctl.provenance.people import who
 
     git = None if plan is None else plan.origin.git
     commit = None if git is None else git.commit
     return Cause(
         who=who(environ, principal=environment.auth.principal, git_author=None if git is None else git.author),
-        why=why(commit=commit, message=None if commit is None else message_of(project.root, commit), reason=reason),
+        why=why(commit=commit, message=None if git is None else git.message, reason=reason),
         consent=consent,
         resumes=None if resumed is None else resumed.id,
         inverse_digest="" if resumed is None else resumed.inverse_digest,
@@ -166,60 +159,49 @@ def overridden(run: Run) -> tuple[GuardName, ...]:
 # --- writing ---
 
 
-async def carry_out(plan: Plan, undertaking: Undertaking) -> Report:
-    """Carry out a plan that was checked and agreed to, and report on every step of it.
+async def carry_out(reviewed: Reviewed, undertaking: Undertaking) -> Report:
+    """Carry out a plan that was reviewed, once it is authorised on what is live, and report on every step of it.
 
     Refused when a finding blocks it; Stale when a run has carried it out already; Locked, Frozen or WindowClosed when nothing may be written now.
     """
-    return await _Conduct(plan, undertaking).carry_out(resumed=None)
+    return await _Conduct(reviewed, undertaking).carry_out(resumed=None)
 
 
-async def resume(run: Run, undertaking: Undertaking) -> Report:
+async def resume(run: Run, reviewed: Reviewed, undertaking: Undertaking) -> Report:
     """Go on with an earlier run: read everything again, send what is still wanted of its plan, and report on every step of that.
 
     Calls of which nobody knew what became are settled by reading first. A plan whose accounts moved otherwise is stale and nothing is written.
     """
-    plan = plan_of(undertaking.ledger, run)
-    return await _Conduct(plan, undertaking).carry_out(resumed=run)
-
-
-def plan_of(ledger: Ledger, run: Run) -> Plan:
-    """The plan of a run, as the ledger keeps it."""
-    return _stored(ledger, run, run.plan_digest)
-
-
-def _stored(ledger: Ledger, run: Run, digest: str) -> Plan:
-    content = ledger.plan(digest) if digest else None
-    if content is None:
-        raise PlanFileError("the ledger does not keep this plan", where=f"run {run.id}", expected=digest or "a plan", found="none")
-    return decode_text(content)
+    if reviewed.plan.digest != run.plan_digest:
+        raise PlanFileError("this is not the plan of the run", where=f"run {run.id}", expected=run.plan_digest, found=reviewed.plan.digest)
+    return await _Conduct(reviewed, undertaking).carry_out(resumed=run)
 
 
 class _Conduct:
     """One run of one plan."""
 
-    def __init__(self, plan: Plan, undertaking: Undertaking) -> None:
+    def __init__(self, reviewed: Reviewed, undertaking: Undertaking) -> None:
         from amsctl.ams.clock import SystemClock
         from amsctl.ledger.holder import this_holder
         from amsctl.windows.hours import Hours
 
         self.holder = this_holder(undertaking.surroundings.environ)
-        self.plan = plan
-        self.u = undertaking
+        self.reviewed = reviewed
+        self.plan = reviewed.plan
+        self.u = replace(undertaking, cause=replace(undertaking.cause, overrides=reviewed.overrides, approvals=reviewed.approvals))
         self.clock: Clock = undertaking.surroundings.clock or SystemClock()
         environment = undertaking.environment
         project = undertaking.project
-        windows = (*project.windows, *quiet_windows(project.safeguards))
+        sets = [project, *(rules.project for rules in reviewed.rules)]
+        windows = tuple(dict.fromkeys(window for one in sets for window in (*one.windows, *quiet_windows(one.safeguards))))
         self.hours = Hours(calendar=environment.calendar, windows=windows, environment=environment.name)
         self.run = _run_name(self.clock, undertaking.surroundings)
 
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
         points = await u.surroundings.offload(self._points)
-        check_findings(plan, u.project.guards, u.cause.overrides, points=points)
-        check_policies(plan, u.project.safeguards, self.clock)
-        check_consistency(plan)
-        check_approved(plan, u.project.safeguards, u.cause.approvals, u.cause.overrides)
+        for rules in self.reviewed.rules:
+            check_findings(plan, rules.project.guards, u.cause.overrides, points=points)
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
             reader = writer.reader
@@ -235,7 +217,11 @@ class _Conduct:
                 if resumed is not None:
                     # Once more: what this settling has just proven to be done, and somebody takes back from now on, is not done again either.
                     earlier = await u.surroundings.offload(self._earlier, resumed)
-                return await execute(plan, self._means(writer, reader, firms, leases, closed, earlier))
+                before = replace(reader.statistics)
+                authorised = await u.stop.before(
+                    authorise(self.reviewed, reader, firms, self.clock, earlier=earlier, leave=frozenset(closed))
+                )
+                return await execute(authorised, self._means(writer, reader, firms, leases, closed, earlier, before))
 
     def _points(self) -> Points:
         """The values of the past as the ledger has them now: another run may have written since the plan was made."""
@@ -305,6 +291,7 @@ class _Conduct:
         leases: Leases,
         closed: Mapping[AccountKey, str],
         earlier: Earlier | None,
+        before: Statistics,
     ) -> Means:
         u = self.u
         recorder = LedgerRecorder(
@@ -336,7 +323,7 @@ class _Conduct:
             made=() if earlier is None else earlier.made,
             closed_to_us=closed,
             inversion=None if earlier is not None else self._inversion(),
-            may_begin=partial(self._may_begin, reader, replace(reader.statistics)),
+            may_begin=partial(self._may_begin, reader, before),
             progress=lambda done, total: u.progress(done, total, reader.calls),
             run=self.run,
         )
@@ -347,7 +334,7 @@ class _Conduct:
             target=self.plan.target,
             origin=self.plan.origin,
             created_at=stamp(self.clock),
-            expires_at=stamp(self.clock, later_seconds=PLAN_LIFETIME_SECONDS),
+            expires_at=stamp(self.clock, later_seconds=self.u.project.plan_valid_hours * 3600),
             tool_version=version(),
             safeguards=self.u.project.safeguards,
             protected=frozenset(seen.account_key for seen in self.plan.observed if seen.protected),
@@ -598,79 +585,6 @@ async def resolve(undertaking: Undertaking, accounts: Sequence[str] = ()) -> lis
 
 def _named(key: AccountKey, accounts: Sequence[str]) -> bool:
     return not accounts or key.number in accounts or str(key) in accounts
-
-
-async def roll_back(run: Run, wish: Wish, ledger: Ledger, reader: Reader, manifests_sha256: str, clock: Clock) -> Plan:
-    """The plan that takes back what a run changed, and the runs that it goes on with: an ordinary plan on the live state. Values that somebody changed
-    since are left alone and told, and so are values that are as the run's plan wanted them although it did not write them.
-    """
-    if run.ams != wish.environment.ams_name:
-        raise UsageError(
-            "this run was made in another environment",
-            where=f"run {run.id}",
-            expected=f"{run.environment} (AMS {run.ams})",
-            found=f"{wish.environment.name} (AMS {wish.environment.ams_name})",
-            hint="leave out -e, or name a run of that environment",
-        )
-    # Not the inverse plan that is kept: a resume may have written accounts that the first run could not, and a run may have left half of its plan unsent.
-    plan = plan_of(ledger, run)
-    runs, earlier = earlier_of(plan, ledger)
-    written, names = earlier.made | earlier.doubtful, {one.id for one in runs}
-    rules = rules_of(wish.project, wish.environment)
-    wished = {account.key for account in wish.desired.headers() if account.protected}
-    labelled = wish.desired.accounts() if wish.project.safeguards.ask_for_labels else ()
-    wished_labels = {account.key: labels_of(account) for account in labelled}
-    protected: set[AccountKey] = set()
-    labels: dict[AccountKey, set[str]] = {}
-    observed = {seen.account_key: seen for seen in plan.observed}
-    grouped: dict[AccountKey, list[Change]] = {}
-    for change in plan.changes:
-        grouped.setdefault(change.account_key, []).append(change)
-    parts = []
-    for key, changes in grouped.items():
-        later = moved_since(ledger, key, ams=run.ams, ours=names)
-        ours = [inverted(change) for change in changes if change.id in written and subject_of(change) not in later]
-        others = [
-            (inverted(change), _whose(change, later)) for change in changes if change.id not in written or subject_of(change) in later
-        ]
-        if any(change.id in written for change in changes):
-            firm = await reader.resolve(key.firm)
-            live = await reader.account(firm, key.number)
-            called = (AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number))
-            if observed[key].protected or wished & set(called):
-                protected.add(live.key)
-            labels[live.key] = {*observed[key].labels, *(label for name in called for label in wished_labels.get(name, ()))}
-            part = restoring(live, ours, rules, others=others)
-            made = [change for change in changes if change.id in earlier.made]
-            parts.append(part if as_it_was(live, made, observed[key].sha256) else with_warning(part))
-    inversion = Inversion(
-        rules=rules,
-        target=target_of(wish.project, wish.environment),
-        origin=Origin(
-            manifests_sha256=manifests_sha256,
-            git=wish.git,
-            selection=wish.selection,
-            base=None if plan.origin.base is None else replace(plan.origin.base, unprotected=()),
-        ),
-        created_at=stamp(clock),
-        expires_at=stamp(clock, later_seconds=PLAN_LIFETIME_SECONDS),
-        tool_version=version(),
-        safeguards=wish.project.safeguards,
-        protected=protected,
-        labels=labels,
-        past=past_of(
-            days=wish.project.guards_days, unset_means=wish.project.unset_means, ams=run.ams, now=clock.wall(), ledger=ledger, strict=True
-        ),
-    )
-    return inversion.whole(parts)
-
-
-def _whose(change: Change, later: Mapping[Subject, Run]) -> str:
-    """Why a change of a run's plan is not the run's to take back."""
-    run = later.get(subject_of(change))
-    if run is not None:
-        return f"run {run.id} has written it since"
-    return "no call of the run is known to have made it so: somebody else has, or one landed very late"
 
 
 # --- choosing a run ---

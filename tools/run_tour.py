@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
-from amsctl.who import host, user
+from amsctl.provenance.people import host, user
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = "8480"

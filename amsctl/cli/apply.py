@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
-from amsctl.cli.approving import agreed_to
-from amsctl.cli.planning import make_plan, read_plan, selection_options
-from amsctl.cli.running import carry_out, refusals_told, run_options, show_report
+from amsctl.cli.approving import evidence_of
+from amsctl.cli.planning import base_option, make_plan, open_plan, selection_options
+from amsctl.cli.running import around_of, carry_out, project_ledger, refusals_told, run_options, show_report
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
-from amsctl.errors import ApprovalMissing, Stale, UsageError
+from amsctl.errors import ApprovalMissing, UsageError
 from amsctl.views.plan_text import plan_text
 
 if TYPE_CHECKING:
-    from amsctl.planning.plan import Plan
+    from amsctl.planning.planfile import PlanFile
 
 EPILOG = """\
 Examples:
@@ -50,7 +50,12 @@ Examples:
     help="An approval (amsctl approve); those that lie beside the plan, as PLAN.NAME.approval.json, are found without it; repeatable.",
 )
 @click.option("--reviews", metavar="FILE", help="The reviews of the plan's pull or merge request (amsctl ci reviews).")
-@click.option("--merged", metavar="COMMIT", help="The commit that was merged: the checkout must be it, and hold exactly what was planned.")
+@click.option(
+    "--merged",
+    metavar="COMMIT",
+    help="The commit that was merged: the branch of record has it, and still says what was planned of the accounts that change.",
+)
+@base_option
 @run_options
 @selection_options
 @pass_session
@@ -62,6 +67,7 @@ def command(
     approvals: tuple[str, ...],
     reviews: str | None,
     merged: str | None,
+    base: str | None,
     barrier: str | None,
     reason: str | None,
     events_path: str | None,
@@ -86,74 +92,41 @@ def command(
         raise UsageError(
             "an override is for a saved plan", found="--override without FILE", hint="amsctl plan -o FILE, and look at it first"
         )
-    if file is None:
-        plan, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
+    session.base = base
+    asked = session.environment_name
+    if file is not None:
+        opened, consent = open_plan(file), f"saved plan {os.path.basename(file)}"
     else:
-        plan, consent = read_plan(file), f"saved plan {os.path.basename(file)}"
+        opened, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
     from amsctl import flow  # not before: a wrong command line is told without waiting for it
+    from amsctl.ams.clock import SystemClock
+    from amsctl.operations import apply as operation
 
-    with refusals_told(session, plan, form):
-        overridden = flow.overrides_of(overrides, plan)
-        agreed: tuple[Mapping[str, object], ...] = ()
-        if file is not None:
-            check_saved(session, plan)
-            if merged is not None:
-                _check_merged(session, plan, merged)
-            agreed = agreed_to(session, plan, file, approvals, reviews, overridden)
-        report = carry_out(
-            session,
-            plan,
-            consent=consent,
-            overrides=overridden,
-            approvals=agreed,
-            barrier=barrier,
-            reason=reason,
-            events_path=events_path,
+    with refusals_told(session, opened.plan, form), ExitStack() as stack:
+        session.environment_name = operation.environment_of(opened, asked)
+        request = operation.ApplyRequest(
+            file=opened,
+            sources=session.sources(),
+            environment=session.environment(),
+            evidence=evidence_of(file, approvals, reviews, flow.overrides_of(overrides, opened.plan), merged),
+            around=around_of(session, consent=consent, barrier=barrier, reason=reason, events_path=events_path, stack=stack),
         )
-    show_report(session, plan, report, form)
+        clock, takes_back = SystemClock(), opened.plan.origin.rollback is not None
+        early = None if takes_back else operation.reviewed(request, None, clock)  # refused before a ledger is made
+        ledger = stack.enter_context(project_ledger(session))
+        ready = early if early is not None else operation.reviewed(request, ledger, clock)
+        report = carry_out(session, request, ledger, lambda asked, kept: operation.apply(asked, ready, kept))
+    show_report(session, opened.plan, report, form)
     return report.exit_code
 
 
-def _check_merged(session: Session, plan: Plan, merged: str) -> None:
-    from amsctl.commit import check_merged
-    from amsctl.committed import held_against
-    from amsctl.manifests.load import load
-
-    git = plan.origin.git
-    if git is None or git.dirty:
-        raise Stale(
-            "the plan was not made of a commit, so nobody can tell whether that was merged", expected=merged, hint="commit, and plan again"
-        )
-    project, chosen = session.project(), plan.origin.selection
-    desired = load(project, chosen.paths)
-    check_merged(project.root, git.commit, merged, lambda tree: held_against(tree, project, desired, paths=chosen.paths))
-
-
-def check_saved(session: Session, plan: Plan) -> None:
-    """Stale unless everything that can be checked without the AMS is as the plan saw it."""
-    from amsctl import flow
-    from amsctl.ams.clock import SystemClock
-    from amsctl.manifests.load import load
-
-    asked = session.environment_name
-    if asked is not None and asked != plan.target.environment:
-        raise Stale(
-            "the plan was made for another environment", expected=plan.target.environment, found=asked, hint="leave out -e, or plan again"
-        )
-    session.environment_name = plan.target.environment
-    flow.check_age(plan, SystemClock())
-    flow.check_target(plan, session.project(), session.environment())
-    chosen = plan.origin.selection
-    desired = load(session.project(), chosen.paths, accounts=chosen.accounts, labels=chosen.labels)
-    flow.check_manifests(plan, flow.manifests_hash(desired))
-
-
-def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...], *, auto_approve: bool) -> tuple[Plan, str]:
+def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...], *, auto_approve: bool) -> tuple[PlanFile, str]:
     """A fresh plan, shown and agreed to, and how."""
     from amsctl import flow
     from amsctl.ams.clock import SystemClock
     from amsctl.planning.plan import Selection
-    from amsctl.who import user
+    from amsctl.planning.planfile import PlanFile
+    from amsctl.provenance.people import user
 
     environment = session.environment()
     if environment.protected:
@@ -165,15 +138,17 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
         )
     plan = make_plan(session, Selection(accounts=accounts, labels=labels))
     session.console.show(plan_text(plan, session.console.log_look))
-    flow.check_findings(plan, session.project().guards, saved=False)
-    flow.check_policies(plan, session.project().safeguards, SystemClock())
+    for rules in session.sources().rules:
+        flow.check_findings(plan, rules.project.guards, saved=False)
+        flow.check_policies(plan, rules.project.safeguards, SystemClock())
+    opened = PlanFile.of(plan)
     if not plan.changes:
-        return plan, "nothing to agree to"
+        return opened, "nothing to agree to"
     if auto_approve:
-        return plan, "--auto-approve"
+        return opened, "--auto-approve"
     _ask(session)
     flow.check_age(plan, SystemClock())  # who answers a day later has not seen what is there now
-    return plan, f"yes at the terminal, by {user()}"
+    return opened, f"yes at the terminal, by {user()}"
 
 
 def _ask(session: Session) -> None:

@@ -8,7 +8,7 @@ import click
 
 from amsctl.cli.approving import approval_file
 from amsctl.cli.files import json_value, read_content, write_atomically
-from amsctl.cli.planning import read_plan
+from amsctl.cli.planning import base_option, open_plan
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import ApprovalMissing, Refused, UsageError
@@ -30,9 +30,17 @@ Examples:
 @click.option("--verdict", metavar="FILE", help="The verdict of your own policies on this plan; the approval binds it.")
 @click.option("--reason", metavar="TEXT", help="Why; signed with it and kept in the ledger.")
 @click.option("-o", "--out", metavar="FILE", help="Where to write the approval; the default is beside the plan, where apply finds it.")
+@base_option
 @pass_session
 def command(
-    session: Session, file: str, key: str | None, digest: str | None, verdict: str | None, reason: str | None, out: str | None
+    session: Session,
+    file: str,
+    key: str | None,
+    digest: str | None,
+    verdict: str | None,
+    reason: str | None,
+    out: str | None,
+    base: str | None,
 ) -> None:
     """Approve a saved plan: sign its digest with an OpenSSH key.
 
@@ -42,25 +50,27 @@ def command(
     from amsctl import flow
     from amsctl.ams.clock import SystemClock
     from amsctl.approvals.approval import approval_text
-    from amsctl.approving import sign_plan
-    from amsctl.planning.consistency import check_consistency
+    from amsctl.operations.approve import approve, checked
 
-    plan = read_plan(file)
-    check_consistency(plan)
-    flow.check_age(plan, SystemClock())
-    verdict_sha256 = None if verdict is None else _verdict(verdict, plan.digest)
-    chosen = _key(session, key)
-    if digest is None:
-        session.console.show(plan_text(plan, session.console.log_look))
-        _ask(session)
-    elif not flow.is_digest_of(digest, plan):
+    session.base = base
+    opened, clock = open_plan(file), SystemClock()
+    plan = opened.plan
+    if digest is not None and not flow.is_digest_of(digest, plan):
         raise Refused(
             "this is another plan than the one that was looked at",
             expected=digest,
             found=plan.digest,
-            hint="look at this one (amsctl show), and name its digest if you approve it",
+            hint=f"look at this one (amsctl show), and name its digest, {flow.OVERRIDE_DIGITS} digits or all of it, if you approve it",
         )
-    approval = sign_plan(plan, session.project(), chosen, SystemClock(), verdict_sha256=verdict_sha256, reason=reason)
+    verdict_sha256 = None if verdict is None else _verdict(verdict, plan.digest)
+    chosen = _key(session, key)
+    found = checked(opened, session.sources(), session.environ, clock)
+    for one in found.unchecked:
+        session.console.warn(f"not checked: {one}")
+    if digest is None:
+        session.console.show(plan_text(plan, session.console.log_look))
+        _ask(session)
+    approval = approve(found, session.sources(), chosen, clock, verdict_sha256=verdict_sha256, reason=reason)
     path = out or approval_file(file, approval.statement.by)
     write_atomically(path, [approval_text(approval)])
     session.console.note(f"approved by {approval.statement.by} until {approval.statement.expires_at}")

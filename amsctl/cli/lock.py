@@ -97,7 +97,7 @@ def address(session: Session) -> Addressed:
 
 def who_acts(session: Session) -> str:
     """Who does this, as the ledger keeps it."""
-    from amsctl.who import who, who_words
+    from amsctl.provenance.people import who, who_words
 
     return who_words(who(session.environ, principal="", git_author=None))
 

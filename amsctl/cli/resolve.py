@@ -37,7 +37,7 @@ def command(session: Session, accounts: tuple[str, ...], form: str) -> int:
     from amsctl.views.ledger_text import settled_text
 
     with project_ledger(session, create=False, writes=True) as ledger:
-        found = flow.run(runs.resolve(undertaking_of(session, ledger, None), accounts))
+        found = flow.run(runs.resolve(undertaking_of(session, ledger), accounts))
     if form == "json":
         session.console.result_json({"format": "amsctl.resolve/v1", "calls": [encoded(item) for item in found]})
     else:

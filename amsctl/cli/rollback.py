@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from amsctl.cli.planning import write_plan
+from amsctl.cli.planning import base_option, write_plan
 from amsctl.cli.running import project_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -27,8 +27,9 @@ Examples:
 @click.argument("run", metavar="RUN")
 @click.option("-o", "--out", "out", metavar="FILE", required=True, help="Save the plan to FILE.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan; the default is text.")
+@base_option
 @pass_session
-def command(session: Session, run: str, out: str, form: str) -> None:
+def command(session: Session, run: str, out: str, form: str, base: str | None) -> None:
     """Write the plan that takes back what RUN changed; writes nothing at the AMS.
 
     It restores each value that the run has changed and that still is what the run made it; values that somebody changed since are left alone and
@@ -37,23 +38,32 @@ def command(session: Session, run: str, out: str, form: str) -> None:
     from amsctl import flow, runs
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
-    from amsctl.commit import commit_of
-    from amsctl.committed import held_against
     from amsctl.manifests.load import load
+    from amsctl.operations.material import rollback_git
+    from amsctl.operations.rollback import roll_back
     from amsctl.planning.codec import text_of
+    from amsctl.provenance.people import asker
 
-    project = session.project()
+    session.base = base
     with project_ledger(session, create=False) as ledger:
         found = runs.find_run(ledger, run)
         session.environment_name = session.environment_name or found.environment
-        environment = session.environment()
-        desired = load(project, ())
-        git = commit_of(project.root, lambda tree: held_against(tree, project, desired))
-        wish = flow.Wish(project=project, environment=environment, desired=desired, git=git)
+        sources, environment = session.sources(), session.environment()
+        desired = load(sources.project, ())
 
         async def read_and_plan() -> Plan:
-            async with open_reader(environment, project.requests) as reader:
-                return await runs.roll_back(found, wish, ledger, reader, flow.manifests_hash(desired), SystemClock())
+            async with open_reader(environment, sources.project.requests) as reader:
+                return await roll_back(
+                    found,
+                    sources,
+                    environment,
+                    ledger,
+                    reader,
+                    SystemClock(),
+                    desired=desired,
+                    git=rollback_git(sources),
+                    asked_by=asker(session.environ),
+                )
 
         plan = flow.run(read_and_plan())
     write_plan(plan, out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from amsctl.applying.means import Stop
     from amsctl.applying.report import Report
     from amsctl.cli.session import Session
-    from amsctl.config import GuardName
     from amsctl.ledger.store import Ledger
-    from amsctl.ledger.values import Run
+    from amsctl.operations.apply import ApplyRequest, Around
     from amsctl.planning.plan import Plan
     from amsctl.runs import Undertaking
 
@@ -69,103 +68,84 @@ def warn_of_ledger(session: Session) -> None:
         session.console.warn(warning)
 
 
-def carry_out(
-    session: Session,
-    plan: Plan,
-    *,
-    consent: str,
-    barrier: str | None,
-    reason: str | None,
-    events_path: str | None,
-    resumed: Run | None = None,
-    overrides: tuple[GuardName, ...] = (),
-    approvals: Sequence[Mapping[str, object]] = (),
-) -> Report:
-    """Carry out a plan, or go on with a run (behind the barrier that it had, where none is named), with progress and signals. Interrupted when a second
-    signal stops it at once.
-    """
-    import asyncio
-
-    from amsctl import flow, runs
+def around_of(
+    session: Session, *, consent: str, barrier: str | None, reason: str | None, events_path: str | None, stack: ExitStack
+) -> Around:
+    """What surrounds a run on the command line: signals stop it, its progress is shown, its events go to a file."""
     from amsctl.applying.recorders import EventsFile
     from amsctl.cli.signals import stopping
+    from amsctl.operations.apply import Around
+
+    recorders = [stack.enter_context(EventsFile(events_path))] if events_path is not None else []
+    return Around(
+        environ=session.environ,
+        consent=consent,
+        reason=reason,
+        barrier=barrier,
+        recorders=recorders,
+        stopping=lambda: stopping(session.console),
+        watched=lambda total: session.console.progress("applying steps", total),
+        tell=session.console.note,
+    )
+
+
+def run_to_end(work: Coroutine[object, object, Report], stops: Sequence[Stop]) -> Report:
+    """The report of a run. Interrupted when a second signal stops it at once."""
+    import asyncio
+
+    from amsctl import flow
+
+    try:
+        return flow.run(work)
+    except asyncio.CancelledError:
+        raise Interrupted(
+            "stopped at once; calls under way may still take effect",
+            exit_code=next((stop.signalled for stop in stops if stop.signalled is not None), ExitCode.INTERRUPTED),
+            hint="amsctl resume reads what landed and goes on with the rest",
+        ) from None
+
+
+def remembering(stopping: Callable[[], AbstractContextManager[Stop]], stops: list[Stop]) -> Callable[[], AbstractContextManager[Stop]]:
+    """The same, with each stop kept in ``stops``: what signalled it is asked once the run is over."""
+
+    @contextmanager
+    def kept() -> Iterator[Stop]:
+        with stopping() as stop:
+            stops.append(stop)
+            yield stop
+
+    return kept
+
+
+def carry_out(
+    session: Session,
+    request: ApplyRequest,
+    ledger: Ledger,
+    work: Callable[[ApplyRequest, Ledger], Coroutine[object, object, Report]],
+) -> Report:
+    """What ``work`` reports of a request, run to its end with signals heeded."""
+    from dataclasses import replace
+
     from amsctl.operations.ledger import place_words
 
+    session.console.note(place_words(ledger))
     stops: list[Stop] = []
-
-    async def run(ledger: Ledger) -> Report:
-        with ExitStack() as stack:
-            recorders = [stack.enter_context(EventsFile(events_path))] if events_path is not None else []
-            progress = stack.enter_context(session.console.progress("applying steps", len(plan.steps)))
-            stop = stack.enter_context(stopping(session.console))
-            stops.append(stop)
-            undertaking = undertaking_of(
-                session,
-                ledger,
-                plan,
-                consent=consent,
-                reason=reason,
-                resumed=resumed,
-                overrides=overrides,
-                approvals=approvals,
-                barrier=barrier or ("account" if resumed is None else str(resumed.body.get("barrier") or "account")),
-                recorders=recorders,
-                stop=stop,
-                progress=progress,
-            )
-            if resumed is not None:
-                return await runs.resume(resumed, undertaking)
-            return await runs.carry_out(plan, undertaking)
-
-    with project_ledger(session) as ledger:
-        session.console.note(place_words(ledger))
-        try:
-            return flow.run(run(ledger))
-        except asyncio.CancelledError:
-            raise Interrupted(
-                "stopped at once; calls under way may still take effect",
-                exit_code=next((stop.signalled for stop in stops if stop.signalled is not None), ExitCode.INTERRUPTED),
-                hint="amsctl resume reads what landed and goes on with the rest",
-            ) from None
+    around = replace(request.around, stopping=remembering(request.around.stopping, stops))
+    return run_to_end(work(replace(request, around=around), ledger), stops)
 
 
-def undertaking_of(
-    session: Session,
-    ledger: Ledger,
-    plan: Plan | None,
-    *,
-    consent: str = "",
-    reason: str | None = None,
-    resumed: Run | None = None,
-    overrides: tuple[GuardName, ...] = (),
-    approvals: Sequence[Mapping[str, object]] = (),
-    barrier: str = "account",
-    **more: Any,
-) -> Undertaking:
-    """Everything that a run needs to know besides its plan, from the project, the chosen environment and the surroundings."""
+def undertaking_of(session: Session, ledger: Ledger) -> Undertaking:
+    """Everything that looking at an earlier run's calls needs."""
     from amsctl import runs
-    from amsctl.applying.means import Barrier
 
     environment = session.environment()
     return runs.Undertaking(
         project=session.project(),
         environment=environment,
         ledger=ledger,
-        cause=runs.cause_of(
-            plan,
-            session.project(),
-            environment,
-            session.environ,
-            consent=consent,
-            reason=reason,
-            resumed=resumed,
-            overrides=overrides,
-            approvals=approvals,
-        ),
-        barrier=Barrier(barrier),
+        cause=runs.cause_of(None, session.project(), environment, session.environ, consent="", reason=None),
         tell=session.console.note,
         surroundings=runs.Surroundings(environ=session.environ),
-        **more,
     )
 
 

@@ -15,7 +15,7 @@ from amsctl.ledger.values import Kind, Record, Run
 from amsctl.model import AccountKey, Outcome, Owner
 from amsctl.planning.codec import decode_changes
 from amsctl.planning.plan import Change, ChangeKind
-from amsctl.who import who_words
+from amsctl.provenance.people import who_words
 
 if TYPE_CHECKING:
     from amsctl.ledger.store import Ledger

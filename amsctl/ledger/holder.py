@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from amsctl.ledger.values import Holder
+from amsctl.provenance.people import host, user
 from amsctl.provenance.pipeline import pipeline_of
-from amsctl.who import host, user
 
 _FIRST_PROCESSES: Final = "pid:[4026531836]"
 _FIRST_TIME: Final = "time:[4026531834]"

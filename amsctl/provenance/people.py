@@ -1,17 +1,13 @@
-"""Who runs amsctl and why, as far as the surroundings tell: a person at a terminal or a pipeline, the commit and its ticket. Standard library only."""
+"""Who runs amsctl, as far as the surroundings tell: a person at a terminal or a pipeline."""
 
 from __future__ import annotations
 
 import getpass
 import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from amsctl.planning.tickets import tickets_in
 from amsctl.provenance.pipeline import pipeline_of
-
-MOST_MESSAGE: Final = 2000
-"""Characters of a commit message or a reason that are kept."""
 
 
 def user() -> str:
@@ -20,6 +16,12 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def asker(environ: Mapping[str, str]) -> str:
+    """Who asks for something here: the account that started the job, or the user of this machine, whose name proves nothing."""
+    pipeline = pipeline_of(environ)
+    return (pipeline.started_by if pipeline is not None else "") or user() or "unknown"
 
 
 def host() -> str:
@@ -43,11 +45,3 @@ def who_words(who: Mapping[str, Any]) -> str:
     parts.append(" ".join(str(ci[name]) for name in ("system", "actor", "run_url") if ci.get(name)) if isinstance(ci, Mapping) else "")
     parts += [f"{words} {who[name]}" for name, words in (("git_author", "manifests by"), ("principal", "API ID")) if who.get(name)]
     return ", ".join(part for part in parts if part)
-
-
-def why(*, commit: str | None, message: str | None, reason: str | None) -> dict[str, object]:
-    """Why: the commit with its message, the reason given on the command line, and the first ticket (``ABC-123``) that either names."""
-    message = None if message is None else message[:MOST_MESSAGE]
-    reason = None if reason is None else reason[:MOST_MESSAGE]
-    tickets = tickets_in(f"{reason or ''}\n{message or ''}")
-    return {"commit": commit, "message": message, "ticket": tickets[0] if tickets else None, "reason": reason}

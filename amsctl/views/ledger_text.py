@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amsctl.errors import ExitCode
 from amsctl.planning.plan import ChangeKind
+from amsctl.provenance.people import who_words
 from amsctl.views.escape import visible
 from amsctl.views.layout import cells, count, left, right, widths, wrap
 from amsctl.views.report_text import STYLE_OF
 from amsctl.views.style import PLAIN, Look
 from amsctl.views.words import step_words, value_words
-from amsctl.who import who_words
 
 if TYPE_CHECKING:
     from amsctl.ledger.history import Act, Blamed, Log, LoggedRun, Move, Sending, Subject
