@@ -14,7 +14,7 @@ from amsctl.ledger.values import Scope
 from amsctl.model import UNLIMITED, UNSET, Amount, UnsetMeans
 from amsctl.planning.plan import Change
 from amsctl.planning.points import PointKey
-from tests.ledger.samples import URL, TestClock, started
+from tests.ledger.samples import AMS, TestClock, started
 from tests.ledger.test_history import SCOPE, later, sent, told
 from tests.views.samples import leg, suspension
 
@@ -64,12 +64,12 @@ def point(
     wanted: Change | None = None,
     *,
     days: int = 30,
-    url: str = URL,
+    ams: str = AMS,
     unset_means: UnsetMeans = UnsetMeans.UNLIMITED,
 ) -> tuple[int | None, int | None]:
     """The points of what both sides let through, and of the side as written."""
     wanted = change(1, 2) if wanted is None else wanted
-    found = reference_points(ledger, [wanted], url, now=clock.now, days=days, unset_means=unset_means)
+    found = reference_points(ledger, [wanted], ams, now=clock.now, days=days, unset_means=unset_means)
     assert wanted.leg is not None
     both = PointKey(wanted.account_key, wanted.row_key, wanted.leg)
     keys = (both, both._replace(owner=wanted.owner))
@@ -95,9 +95,9 @@ def test_without_a_record_there_is_no_point(ledger: Ledger, clock: TestClock) ->
     for other in (change(1, 2, account="A2"), change(1, 2, side="ef.short"), leg("c1", "A1", "3N1/CC.FUT.NYMEX", "ef.long", 1, 2, other=9)):
         assert point(ledger, clock, other) == (None, None)
     assert point(ledger, clock, change(1, 2, side="cmf.long")) == (10, None)
-    assert point(ledger, clock, url="http://127.0.0.1:8480/rest/v3") == (None, None)
+    assert point(ledger, clock, ams="elsewhere") == (None, None)
     assert point(ledger, clock, replace(change(1, 2), clearing_firm="MATCHA")) == (None, None)
-    assert reference_points(ledger, [], URL, now=clock.now, days=30, unset_means=UnsetMeans.UNLIMITED) == {}
+    assert reference_points(ledger, [], AMS, now=clock.now, days=30, unset_means=UnsetMeans.UNLIMITED) == {}
 
 
 def test_where_no_record_is_old_enough_the_first_value_counts(ledger: Ledger, clock: TestClock) -> None:
@@ -241,7 +241,7 @@ def test_many_accounts_are_read_in_few_queries(ledger: Ledger, clock: TestClock,
     calls: list[object] = []
     records = ledger.records
     monkeypatch.setattr(Ledger, "records", lambda self, **asked: calls.append(asked) or records(**asked))
-    found = reference_points(ledger, changes, URL, now=clock.now, days=30, unset_means=UnsetMeans.UNLIMITED)
+    found = reference_points(ledger, changes, AMS, now=clock.now, days=30, unset_means=UnsetMeans.UNLIMITED)
     assert len(calls) == 4
     assert {found[PointKey(one.account_key, one.row_key, one.leg)].value for one in changes if one.leg} == {10}
     assert len(found) == 400

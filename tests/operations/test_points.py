@@ -23,7 +23,7 @@ from tests.views.samples import FIRM, leg
 
 DAY = 86_400
 NOW = 1_795_000_000
-URL = "http://127.0.0.1:8480/rest/v2"
+AMS = "sandbox"
 CHANGE = leg("c1", "A1", "3N1/CJ.FUT.NYMEX", "ef.long", 250, 1_250, other=9_999)
 EFFECTIVE = PointKey(CHANGE.account_key, CHANGE.row_key, CHANGE.leg)  # type: ignore[arg-type]
 PROJECT = "apiVersion: amsctl/v1\nkind: Project\nspec:\n  manifests: [accounts]\n  environments: {x: {url: http://127.0.0.1:1, auth: {type: none}}}\n"
@@ -163,10 +163,10 @@ def test_a_clone_that_lacks_history_is_unknown(book: Book, tmp_path: Path) -> No
     points, problem = branch_points(branch, [CHANGE], now=NOW, days=30, unset_means=UnsetMeans.UNLIMITED)
     assert points == {}
     assert "the history of the base branch is unknown: " in problem
-    past = past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=URL, now=NOW, branch=branch)
+    past = past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=AMS, now=NOW, branch=branch)
     assert past([CHANGE]) == Known(against=Against(days=30, sources=(PointSource.HISTORY,), unread=problem))
     with pytest.raises(LedgerFailed, match="cannot measure"):
-        past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=URL, now=NOW, branch=branch, strict=True)([CHANGE])
+        past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=AMS, now=NOW, branch=branch, strict=True)([CHANGE])
 
 
 def test_a_commit_that_is_not_there_is_unknown(book: Book) -> None:
@@ -192,7 +192,7 @@ def test_the_ledger_comes_first_and_the_branch_fills_in(book: Book, ledger: Ledg
     book.commit(50, 10)
     short = leg("c2", "A1", "3N1/CJ.FUT.NYMEX", "ef.short", 20, 90, other=9_999)
     ledger.append([sent("r1", "s1", [leg("c1", "A1", "3N1/CJ.FUT.NYMEX", "ef.long", 3, 7, other=9)]), told("r1", "s1", "verified")])
-    past = past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=URL, now=NOW, ledger=ledger, branch=book.branch())
+    past = past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=AMS, now=NOW, ledger=ledger, branch=book.branch())
     known = past([CHANGE, short])
     assert known.against == Against(days=30, sources=(PointSource.LEDGER, PointSource.HISTORY))
     assert known.points[EFFECTIVE][::2] == (7, PointSource.LEDGER)
@@ -200,4 +200,4 @@ def test_the_ledger_comes_first_and_the_branch_fills_in(book: Book, ledger: Ledg
 
 
 def test_no_days_look_nowhere() -> None:
-    assert past_of(days=0, unset_means=UnsetMeans.UNLIMITED, ams=URL, now=NOW, unread="never read")([CHANGE]) == Known()
+    assert past_of(days=0, unset_means=UnsetMeans.UNLIMITED, ams=AMS, now=NOW, unread="never read")([CHANGE]) == Known()
