@@ -79,6 +79,7 @@ def rules_of(project: Project, environment: Environment) -> Rules:
         unset_means=project.unset_means,
         undeclared=project.undeclared,
         unlimited_as=environment.assumptions.unlimited_as,
+        unlimited_shown_as=environment.assumptions.unlimited_shown_as,
         rows_per_post=project.requests.rows_per_post,
     )
 
@@ -346,6 +347,7 @@ def assembled(
         labels=labels,
         past=past,
         told=wish.told,
+        unlimited_shown_as=wish.environment.assumptions.unlimited_shown_as,
     )
 
 

@@ -225,11 +225,24 @@ class Firm:
     clearing_id: str
 
 
+class NotShown(Enum):
+    """What a row did not show at all, which is neither ``null`` nor a value."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ABSENT: Final = NotShown.ABSENT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRow:
     """One row as read: the four legs (never ``UNSET``), and the use of the day per leg, ``None`` where the AMS does not tell (unknown, not zero).
 
-    ``wire`` keeps the raw ``efLimits`` and ``cmfLimits`` values when a leg was not a plain number, so that they can be echoed as they came.
+    ``wire`` keeps ``efLimits`` and ``cmfLimits`` as they came when a leg was not a plain number, ``ABSENT`` for a side that was left out: a leg that a
+    write does not move goes back exactly like that. ``None``: four numbers, or a row that was computed and not read.
     """
 
     legs: FourAmounts

@@ -311,6 +311,7 @@ class _Conduct:
             firms=firms,
             # The ledger last: an intent that it keeps is then known to have been told to everybody else. A plan without steps leaves no trace in it.
             recorder=Recorders([*u.recorders, *([recorder] if self.plan.steps else [])]),
+            unlimited_shown_as=self.u.environment.assumptions.unlimited_shown_as,
             settle_seconds=requests.settle_seconds,
             concurrency=requests.concurrency,
             fresh_seconds=fresh_seconds(requests),

@@ -162,8 +162,10 @@ class Reader:
         return answers.with_a_limit((await self._limits(firm, number)).rows)
 
     async def _limits(self, firm: Firm, number: str) -> Whole[RowKey, LiveRow]:
+        shown_as = self._shared.environment.assumptions.unlimited_shown_as
+
         def decode(body: JsonObject) -> tuple[tuple[tuple[RowKey, LiveRow], ...], int]:
-            rows = answers.limit_rows(body, firm=firm, number=number)
+            rows = answers.limit_rows(body, firm=firm, number=number, shown_as=shown_as)
             return rows, len(rows)
 
         return await self._whole(paths.limits(firm.name, number), decode, f"{firm.name}/{number}, limits")

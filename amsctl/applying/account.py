@@ -156,6 +156,7 @@ class _Account:
             writer=means.writer,
             clock=means.clock,
             settle_seconds=means.settle_seconds,
+            unlimited_shown_as=means.unlimited_shown_as,
             stopping=lambda: means.stop.reason is not None,
             forbidden=lambda: self.course.forbids(step),
             too_old=too_old,

@@ -25,6 +25,7 @@ from amsctl.applying.state import (
     legs_of,
     state_of,
 )
+from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsError, AmsRefused, AmsUnreachable, IncompleteRead, RecordingFailed
 from amsctl.model import Firm, Outcome
 from amsctl.planning.plan import Step
@@ -106,6 +107,7 @@ class Hand:
     writer: Writer
     clock: Clock
     settle_seconds: float
+    unlimited_shown_as: UnlimitedShownAs
     stopping: Callable[[], bool]
     forbidden: Callable[[], str | None]
     too_old: Callable[[], bool]
@@ -219,7 +221,8 @@ async def _post(step: Step, call: Call, state: AccountState, firm: Firm, hand: H
         return Sent(reply=Reply.UNCLEAR, http_status=status, message=f"no usable answer: {problem}", settles=True, response_sha256=digest)
     status, digest = answer.http_status, answer.response_sha256
     try:
-        differences = _answer_differences(call, after_call(state, call), answer.body, firm, state.key.number)
+        expected = after_call(state, call)
+        differences = _answer_differences(call, expected, answer.body, firm, shown_as=hand.unlimited_shown_as)
     except AmsError as problem:
         message = f"the answer cannot be compared: {problem}"
         return Sent(reply=Reply.DIFFERED, http_status=status, message=message, response_sha256=digest)
@@ -229,11 +232,14 @@ async def _post(step: Step, call: Call, state: AccountState, firm: Firm, hand: H
     return Sent(reply=Reply.AGREED, http_status=status, response_sha256=digest)
 
 
-def _answer_differences(call: Call, expected: AccountState, body: answers.JsonObject, firm: Firm, number: str) -> tuple[Discrepancy, ...]:
-    """What the answer says otherwise than asked, in the rows, execution firms or status that the call wrote."""
+def _answer_differences(
+    call: Call, expected: AccountState, body: answers.JsonObject, firm: Firm, *, shown_as: UnlimitedShownAs
+) -> tuple[Discrepancy, ...]:
+    """What the answer says otherwise than asked, in the rows, execution firms or status that the call wrote. AmsError when it is not a whole answer."""
+    number = expected.key.number
     match call:
         case StatusCall():
-            words = answers.account_status_answer(body, where=str(expected.key))
+            words = answers.account_status_answer(body, firm=firm, where=str(expected.key))
             word = words.get(number)
             if word is not None and answers.is_successful(word):
                 return ()
@@ -241,7 +247,7 @@ def _answer_differences(call: Call, expected: AccountState, body: answers.JsonOb
         case SuspensionCall():
             found = replace(expected, execution_firms=answers.suspensions_answer(body, firm=firm, number=number))
         case LimitsCall():
-            found = replace(expected, rows=legs_of(answers.limits_answer(body, firm=firm, number=number)))
+            found = replace(expected, rows=legs_of(answers.limits_answer(body, firm=firm, number=number, shown_as=shown_as)))
         case _:
             assert_never(call)
     return tuple(item for item in compare(expected, found, call) if item.planned)

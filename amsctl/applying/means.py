@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from amsctl.applying.ports import Clock, Gate, NoGate, Reader, Recorder, Writer
+from amsctl.config import UnlimitedShownAs
 from amsctl.errors import ExitCode, Later, NotBegun
 from amsctl.model import AccountKey, Firm, LiveAccount
 from amsctl.planning.arrange import AccountPlan
@@ -98,10 +99,10 @@ class Work:
 class Means:
     """What an apply works with. ``firms`` maps the AMS's name of a clearing firm to the firm.
 
-    ``fresh_seconds``: what was read longer ago than this is read again before a call leaves that is made on its strength. ``sent`` names the steps that
-    earlier runs of the same plan have sent (a resume), ``made`` the changes that were proven then to be done; ``closed_to_us`` the accounts that may not
-    be written, with the reason. ``may_begin`` is called once, after everything was read and before the first write, with what is to be done;
-    what it raises stops the run with nothing written.
+    ``unlimited_shown_as`` is how the AMS shows a leg without a limit. ``fresh_seconds``: what was read longer ago than this is read again before a call
+    leaves that is made on its strength. ``sent`` names the steps that earlier runs of the same plan have sent (a resume), ``made`` the changes that were
+    proven then to be done; ``closed_to_us`` the accounts that may not be written, with the reason. ``may_begin`` is called once, after everything was
+    read and before the first write, with what is to be done; what it raises stops the run with nothing written.
     """
 
     reader: Reader
@@ -112,6 +113,7 @@ class Means:
     settle_seconds: float
     concurrency: int
     fresh_seconds: float = 10.0
+    unlimited_shown_as: UnlimitedShownAs = UnlimitedShownAs.NULL
     stop: Stop = field(default_factory=Stop)
     gate: Gate = field(default_factory=NoGate)
     barrier: Barrier = Barrier.ACCOUNT

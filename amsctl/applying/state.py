@@ -154,7 +154,7 @@ def _limits_call(step: Step, key: AccountKey) -> LimitsCall:
 
 
 def _leg(item: Mapping[str, object], ref: LegRef) -> Amount:
-    side = item[bodies.SIDE_KEYS[ref.owner]]
+    side = item.get(bodies.SIDE_KEYS[ref.owner])  # left out, where it was left out when the row was read
     value = side.get(ref.leg.value) if isinstance(side, dict) else side
     if isinstance(value, int) and not isinstance(value, bool):
         return value

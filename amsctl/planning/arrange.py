@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from amsctl.config import Safeguards
+from amsctl.config import PROJECT_FILE, Safeguards, UnlimitedShownAs
+from amsctl.diagnostics import Severity
+from amsctl.errors import AmsError
 from amsctl.model import (
     LEGS,
     AccountKey,
@@ -21,7 +23,6 @@ from amsctl.model import (
     FourAmounts,
     LegRef,
     LiveAccount,
-    Owner,
     Phase,
     UnsetMeans,
 )
@@ -30,10 +31,11 @@ from amsctl.planning.codec import sealed
 from amsctl.planning.diff import Difference, RowChange, Rules
 from amsctl.planning.fingerprint import fingerprint
 from amsctl.planning.guards import guard_findings, switched_off, unmeasured
-from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target
+from amsctl.planning.plan import Change, ChangeKind, Finding, Observed, Origin, Plan, Step, Summary, Target, value_words
 from amsctl.planning.points import Past, no_past, points_of, references
 from amsctl.planning.policies import judge_policies
 from amsctl.wire import bodies, paths
+from amsctl.wire.answers import read_side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,16 +181,35 @@ def _any_tightens(row: RowChange) -> bool:
 
 
 def _body_row(write: _Write, rules: Rules, *, delete: bool) -> bodies.JsonObject:
-    """The row whole; a deleted one names its live values. A side that stands as it was read goes back exactly as it came: not one that an earlier
-    write of the same row has moved, which would be moved back.
+    """The row whole; a deleted one names its live values. A leg that stands as it was read goes back exactly as it came: not one that an earlier write
+    of the same row has moved, which would be moved back.
     """
     row = write.row
     legs = row.before if delete else write.legs
-    echo: dict[Owner, object] = {}
-    if row.live is not None and row.live.wire is not None:
-        moved = {ref.owner for ref, old, new in zip(LEGS, row.before, legs, strict=True) if old != new}
-        echo = {owner: raw for owner, raw in zip(Owner, row.live.wire, strict=True) if raw is not None and owner not in moved}
-    return bodies.limit_row(row.key, legs, unlimited_as=rules.unlimited_as, echo=echo)
+    moved = frozenset(ref for ref, old, new in zip(LEGS, row.before, legs, strict=True) if old != new)
+    read = None if row.live is None else row.live.wire
+    if read is not None:
+        _check_read(row, read, moved, rules)
+    return bodies.limit_row(row.key, legs, unlimited_as=rules.unlimited_as, read=read, moved=moved)
+
+
+def _check_read(row: RowChange, read: tuple[object, object], moved: frozenset[LegRef], rules: Rules) -> None:
+    """AmsError unless each leg that goes back unmoved was read in so many words: then there is no plan, since it would write a value of our own."""
+    where = f"{row.changes[0].account_key}/{row.key}"
+    shown = (
+        amount
+        for (_, name), side in zip(bodies.SIDE_KEYS.items(), read, strict=True)
+        for amount in read_side(side, shown_as=rules.unlimited_shown_as, name=name, where=where)
+    )
+    for ref, amount, old in zip(LEGS, shown, row.before, strict=True):
+        if ref not in moved and amount != old:
+            raise AmsError(
+                f"{ref.owner}.{ref.leg} would be written with a value that was not read",
+                where=where,
+                expected=value_words(amount),
+                found=value_words(old),
+                hint="no plan is made of this account; this is a defect, please report it",
+            )
 
 
 # --- the whole ---
@@ -207,11 +228,12 @@ def assemble(
     labels: Mapping[AccountKey, Collection[str]] | None = None,
     past: Past = no_past,
     told: Sequence[Finding] = (),
+    unlimited_shown_as: UnlimitedShownAs = UnlimitedShownAs.NULL,
 ) -> Plan:
     """The plan of a whole run: parts in the order of their accounts, whatever the order they came in; ids numbered through; held against the safeguards
     that are for its environment; sealed by its digest. ``protected`` are the accounts that lose nothing of what holds them without a word, ``labels``
     those of each account. ``told`` are findings about the sources of the plan. ``past`` gives the values that raises are measured against besides what
-    the plan itself saw.
+    the plan itself saw. ``unlimited_shown_as`` is how the accounts were read; what of that rests on an assumption is a finding.
     """
     safeguards, labels = safeguards.at(target.environment), labels or {}
     changes: list[Change] = []
@@ -264,9 +286,28 @@ def assemble(
             guards=verdicts,
             policies=rulings,
             approvals=approval_need(changes, safeguards.approvals, unset_means=unset_means),
-            findings=(*switched_off(safeguards.guards, target), *unmeasured(known.against), *held, *broken, *told, *findings),
+            findings=(
+                *switched_off(safeguards.guards, target),
+                *unmeasured(known.against),
+                *_assumed(unlimited_shown_as),
+                *held,
+                *broken,
+                *told,
+                *findings,
+            ),
         )
     )
+
+
+def _assumed(shown_as: UnlimitedShownAs) -> Iterator[Finding]:
+    """What every plan says of an AMS that leaves out whole sides: a side that it only does not show would read the same."""
+    if shown_as is UnlimitedShownAs.SIDE_ABSENT:
+        yield Finding(
+            code="assumption-side-absent",
+            severity=Severity.WARNING,
+            message=f"assumed: a side that the AMS does not show has no limit (assumptions.unlimitedShownAs: {shown_as})",
+            where=PROJECT_FILE,
+        )
 
 
 def _renumbered(step: Step, first_change: int, first_step: int) -> Step:

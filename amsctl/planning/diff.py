@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from amsctl.config import UnlimitedAs
+from amsctl.config import UnlimitedAs, UnlimitedShownAs
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import (
     LEGS,
@@ -47,6 +47,7 @@ class Rules:
     unset_means: UnsetMeans = UnsetMeans.UNLIMITED
     undeclared: Undeclared = Undeclared.REPORT
     unlimited_as: UnlimitedAs = UnlimitedAs.NULL
+    unlimited_shown_as: UnlimitedShownAs = UnlimitedShownAs.NULL
     rows_per_post: int = 500
 
 

@@ -78,6 +78,7 @@ class Inversion:
             protected=self.protected,
             labels=self.labels,
             past=self.past,
+            unlimited_shown_as=self.rules.unlimited_shown_as,
         )
 
 

@@ -1,17 +1,23 @@
 """What answers mean: JSON objects → model. Pure.
 
 Every spelling that CME's documents show is read (AMS §3); whatever else comes is refused by name, because a value that is guessed at is a limit that
-is wrong. Unknown extra keys are tolerated, ``links`` are never looked at.
+is wrong. An answer names what its documented form names: service, firm and account, and these are the ones asked for. Absent is not unlimited: the one
+way in which an AMS shows a leg without a limit is a setting. Unknown extra members are tolerated where they cannot be another spelling of one that is
+read; ``links`` are never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from functools import lru_cache
+from typing import Final, TypeAlias, TypeVar, assert_never
 
+from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsMalformed, IncompleteRead
-from amsctl.model import ALL_UNLIMITED, SERVICE, UNLIMITED, AccountStatus, Amount, Firm, LiveRow, RowKey
+from amsctl.model import ABSENT, ALL_UNLIMITED, SERVICE, UNLIMITED, AccountStatus, Amount, Firm, Leg, LiveRow, RowKey
 
 JsonObject: TypeAlias = Mapping[str, object]
 K = TypeVar("K")
@@ -28,6 +34,8 @@ STATUS_WORDS: Final[Mapping[str, AccountStatus]] = {
     "closed": AccountStatus.CLOSED,
     "c": AccountStatus.CLOSED,
 }
+_ONE_ACCOUNT: Final = frozenset({"service", "clearingFirm", "accountNumber"})
+"""What the documented answers about one account name: limits, EF status, eligible products."""
 _SHOWN: Final = 80
 
 
@@ -130,15 +138,16 @@ def firms(body: JsonObject, where: str = "myFirms") -> tuple[Firm, ...]:
 
 
 def accounts(body: JsonObject, *, firm: Firm, where: str) -> tuple[tuple[str, AccountEntry], ...]:
-    """The accounts of one page, keyed by number, in the order they came."""
-    _same_request(body, firm=firm, number=None, where=where)
+    """The accounts of one page, keyed by number, in the order they came. The answer names the service, each account its firm and number."""
+    _check_named(body, {"service"}, firm=firm, number=None, where=where)
     return tuple(_account(entry, firm, where) for entry in _objects(body, "clearingAccounts", where))
 
 
 def _account(entry: JsonObject, firm: Firm, where: str) -> tuple[str, AccountEntry]:
     number = _account_number(entry, where)
     where = f"{firm.name}/{number}"
-    _same_request(entry, firm=firm, number=number, where=where)
+    _check_named(entry, {"clearingFirm", "accountNumber"}, firm=firm, number=number, where=where)
+    _check_spelling(entry, ("status",), where)
     return number, AccountEntry(
         number=number,
         status_word=entry.get("status"),
@@ -155,12 +164,20 @@ def _listed_firm(item: object, where: str) -> str:
     return _text(item, "executionFirms", where)
 
 
-def account_status_answer(body: JsonObject, *, where: str) -> Mapping[str, str]:
-    """What a status POST says per account number, as written (``Successful``); IncompleteRead when a number comes twice."""
-    pairs = (
-        (_account_number(entry, where), _text(entry.get("status"), "status", where)) for entry in _objects(body, "clearingAccounts", where)
-    )
-    return unique(pairs, where=where)
+def account_status_answer(body: JsonObject, *, firm: Firm, where: str) -> Mapping[str, str]:
+    """What a status POST says per account number, as written (``Successful``); IncompleteRead when a number comes twice.
+
+    Its documented form names the accounts alone; service and firm are right where it names them.
+    """
+    _check_named(body, (), firm=firm, number=None, where=where)
+    return unique((_status_word(entry, firm, where) for entry in _objects(body, "clearingAccounts", where)), where=where)
+
+
+def _status_word(entry: JsonObject, firm: Firm, where: str) -> tuple[str, str]:
+    number = _account_number(entry, where)
+    _check_named(entry, {"accountNumber"}, firm=firm, number=number, where=where)
+    _check_spelling(entry, ("status",), where)
+    return number, _text(entry.get("status"), "status", where)
 
 
 def is_successful(word: str) -> bool:
@@ -174,7 +191,7 @@ def is_successful(word: str) -> bool:
 def suspensions(body: JsonObject, *, firm: Firm, number: str) -> tuple[tuple[str, bool], ...]:
     """Execution firm → suspended, of one page of ``/efStatus``, in the order they came."""
     where = f"{firm.name}/{number}"
-    _same_request(body, firm=firm, number=number, where=where)
+    _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
     return tuple(_suspension(entry, where) for entry in _objects(body, "executionFirms", where))
 
 
@@ -185,6 +202,7 @@ def suspensions_answer(body: JsonObject, *, firm: Firm, number: str) -> Mapping[
 
 def _suspension(entry: JsonObject, where: str) -> tuple[str, bool]:
     name = _execution_firm(entry, where)
+    _check_spelling(entry, ("suspended",), f"{where}/{name}")
     match entry.get("suspended"):
         case bool(flag):
             return name, flag
@@ -199,16 +217,19 @@ def _suspension(entry: JsonObject, where: str) -> tuple[str, bool]:
 # --- limits ---
 
 
-def limit_rows(body: JsonObject, *, firm: Firm, number: str) -> tuple[tuple[RowKey, LiveRow], ...]:
-    """The rows of one page of limits, in the order they came; rows of four unlimited legs still among them."""
+def limit_rows(body: JsonObject, *, firm: Firm, number: str, shown_as: UnlimitedShownAs) -> tuple[tuple[RowKey, LiveRow], ...]:
+    """The rows of one page of limits, in the order they came; rows of four unlimited legs still among them.
+
+    ``shown_as`` is the one way in which this AMS shows a leg without a limit; AmsMalformed for any other shape of a side.
+    """
     where = f"{firm.name}/{number}"
-    _same_request(body, firm=firm, number=number, where=where)
-    return tuple(_limit_row(entry, where) for entry in _objects(body, "limits", where))
+    _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
+    return tuple(_limit_row(entry, where, shown_as) for entry in _objects(body, "limits", where))
 
 
-def limits_answer(body: JsonObject, *, firm: Firm, number: str) -> Mapping[RowKey, LiveRow]:
+def limits_answer(body: JsonObject, *, firm: Firm, number: str, shown_as: UnlimitedShownAs) -> Mapping[RowKey, LiveRow]:
     """The rows that a limits POST answers: all that the account then has (AMS §3), without those of four unlimited legs."""
-    return with_a_limit(unique(limit_rows(body, firm=firm, number=number), where=f"{firm.name}/{number}"))
+    return with_a_limit(unique(limit_rows(body, firm=firm, number=number, shown_as=shown_as), where=f"{firm.name}/{number}"))
 
 
 def with_a_limit(rows: Mapping[RowKey, LiveRow]) -> Mapping[RowKey, LiveRow]:
@@ -216,46 +237,147 @@ def with_a_limit(rows: Mapping[RowKey, LiveRow]) -> Mapping[RowKey, LiveRow]:
     return {key: row for key, row in rows.items() if row.legs != ALL_UNLIMITED}
 
 
-def _limit_row(entry: JsonObject, where: str) -> tuple[RowKey, LiveRow]:
+_ROW_MEMBERS: Final = frozenset({"product", "productFullName", "efId", "efID", "efLimits", "cmfLimits", "usage", "links"})
+
+
+def _limit_row(entry: JsonObject, where: str, shown_as: UnlimitedShownAs) -> tuple[RowKey, LiveRow]:
     product = _text(entry.get("product"), "product", where)
     key = RowKey(_execution_firm(entry, where), product)
-    ef, cmf = _side(entry, "efLimits", key, where), _side(entry, "cmfLimits", key, where)
-    legs = (
-        _leg(ef, "efLimits", "long", key, where),
-        _leg(ef, "efLimits", "short", key, where),
-        _leg(cmf, "cmfLimits", "long", key, where),
-        _leg(cmf, "cmfLimits", "short", key, where),
-    )
-    raw = (entry.get("efLimits"), entry.get("cmfLimits")) if UNLIMITED in legs else None
+    if not entry.keys() <= _ROW_MEMBERS:
+        _check_extra_members(entry, f"{where}/{key}")
+    ef, cmf = entry.get("efLimits", ABSENT), entry.get("cmfLimits", ABSENT)
+    legs = (*_side(ef, "efLimits", key, where, shown_as), *_side(cmf, "cmfLimits", key, where, shown_as))
+    raw = (ef, cmf) if UNLIMITED in legs else None
     usage = entry.get("usage")
     if usage is None:
         return key, LiveRow(legs=legs, wire=raw)
     return key, LiveRow(legs=legs, usage_long=_usage(usage, "long"), usage_short=_usage(usage, "short"), wire=raw)
 
 
-_NO_SIDE: Final[JsonObject] = {}
+def _check_extra_members(entry: JsonObject, where: str) -> None:
+    """AmsMalformed for a member that may be a side, or legs, under another name; any other that nobody announced is tolerated."""
+    for name in sorted(entry.keys() - _ROW_MEMBERS):
+        if _may_hold_limits(name, entry[name]):
+            raise AmsMalformed(
+                f"the row has a member {_brief(name)!r} that may be a limit under another name",
+                where=where,
+                expected="efLimits and cmfLimits, each with long and short",
+                found=f"{_brief(name)}: {_brief(entry[name])}",
+                hint="nothing is concluded from this account; ask CME what it means, and report it",
+            )
 
 
-def _side(entry: JsonObject, name: str, key: RowKey, where: str) -> JsonObject:
-    side = entry.get(name)
-    if type(side) is dict:
-        return side
-    if side is None or _says_unlimited(side):
-        return _NO_SIDE
-    raise _odd(name, f"{where}/{key}", "an object with long and short", side)
+_LIMIT_NAME: Final = re.compile(r"(ef|cmf)?(max|qty|quantity)*(long|short)(max|qty|quantity)*|ef|cmf|clearing|execution")
+_NEAR: Final = 0.75
 
 
-def _leg(side: JsonObject, side_name: str, name: str, key: RowKey, where: str) -> Amount:
-    value = side.get(name)
+def _may_hold_limits(name: str, value: object) -> bool:
+    """Whether an unknown member of a row looks like a side or a leg: a name like theirs, or one that speaks of limits with a value like theirs."""
+    letters = _folded(name)
+    if _LIMIT_NAME.fullmatch(letters) or difflib.get_close_matches(letters, ("eflimits", "cmflimits"), n=1, cutoff=_NEAR):
+        return True
+    return "limit" in letters and (not isinstance(value, str | bool) or _says_unlimited(value))
+
+
+def _side(side: object, name: str, key: RowKey, where: str, shown_as: UnlimitedShownAs) -> tuple[Amount, Amount]:
+    """Long and short of one side; nearly every one is two numbers."""
+    if type(side) is dict and len(side) == _LEGS_OF_A_SIDE:
+        long, short = side.get("long"), side.get("short")
+        if type(long) is int and type(short) is int and 0 <= long <= MAX_WIRE_LIMIT and 0 <= short <= MAX_WIRE_LIMIT:
+            return long, short
+    return read_side(side, shown_as=shown_as, name=name, where=f"{where}/{key}")
+
+
+_LEGS_OF_A_SIDE: Final = len(Leg)
+
+
+def read_side(side: object, *, shown_as: UnlimitedShownAs, name: str, where: str) -> tuple[Amount, Amount]:
+    """Long and short of a side as it came (``ABSENT`` where it was left out); ``name`` and ``where`` are for messages.
+
+    A side is exactly ``long`` and ``short``, both there and nothing else. A leg without a limit is shown in the one way that ``shown_as`` says:
+
+    - ``NULL``, ``WORD``: the leg is there, and is ``null`` or the word Unlimited in whichever case.
+    - ``LEG_ABSENT``: the leg is left out; a side without any leg is there and empty.
+    - ``SIDE_ABSENT``: as before, but a side without any leg is left out itself, or ``null``.
+
+    AmsMalformed for every other shape; its hint names the setting under which the shape could be read.
+    """
+    found = _amounts(side, shown_as)
+    if not isinstance(found, _Misshapen):
+        return found
+    what = f"{name}.{found.leg}" if found.leg else name
+    raise AmsMalformed(f"{what} is not usable", where=where, expected=found.expected, found=found.found, hint=_shape_hint(side, shown_as))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Misshapen:
+    expected: str
+    found: str
+    leg: str = ""
+
+
+_LEG_SHAPES: Final[Mapping[UnlimitedShownAs, str]] = {
+    UnlimitedShownAs.NULL: "a whole number from 0, or null",
+    UnlimitedShownAs.WORD: "a whole number from 0, or Unlimited",
+    UnlimitedShownAs.LEG_ABSENT: "a whole number from 0, or no such leg",
+    UnlimitedShownAs.SIDE_ABSENT: "a whole number from 0, or no such leg",
+}
+
+
+def _amounts(side: object, shown_as: UnlimitedShownAs) -> tuple[Amount, Amount] | _Misshapen:
+    whole = "an object with long and short and nothing else"
+    if side is ABSENT or side is None:
+        if shown_as is UnlimitedShownAs.SIDE_ABSENT:
+            return UNLIMITED, UNLIMITED
+        return _Misshapen(expected=whole, found="no such member" if side is ABSENT else "null")
+    if not isinstance(side, dict):
+        return _Misshapen(expected=whole, found=_brief(side))
+    if not side.keys() <= _LEG_NAMES or (not side and shown_as is not UnlimitedShownAs.LEG_ABSENT):
+        return _Misshapen(expected=whole, found=_brief(side))
+    amounts = [_amount(side.get(leg, ABSENT), shown_as) for leg in ("long", "short")]
+    for leg, amount in zip(("long", "short"), amounts, strict=True):
+        if amount is None:
+            found = "no such member" if leg not in side else _brief(side[leg])
+            return _Misshapen(leg=leg, expected=_LEG_SHAPES[shown_as], found=found)
+    long, short = amounts
+    assert long is not None
+    assert short is not None
+    return long, short
+
+
+_LEG_NAMES: Final = frozenset(leg.value for leg in Leg)
+
+
+def _amount(value: object, shown_as: UnlimitedShownAs) -> Amount | None:
+    """One leg; ``None`` for what is neither a number nor how this AMS shows that there is none."""
     if type(value) is int and 0 <= value <= MAX_WIRE_LIMIT:
         return value
-    if value is None or _says_unlimited(value):
-        return UNLIMITED
-    raise _odd(f"{side_name}.{name}", f"{where}/{key}", "a whole number from 0, null or Unlimited", value)
+    match shown_as:
+        case UnlimitedShownAs.NULL:
+            unlimited = value is None
+        case UnlimitedShownAs.WORD:
+            unlimited = _says_unlimited(value)
+        case UnlimitedShownAs.LEG_ABSENT | UnlimitedShownAs.SIDE_ABSENT:
+            unlimited = value is ABSENT
+        case _:
+            assert_never(shown_as)
+    return UNLIMITED if unlimited else None
 
 
 def _says_unlimited(value: object) -> bool:
-    return isinstance(value, str) and value.strip().lower() == "unlimited"
+    return isinstance(value, str) and value.lower() == "unlimited"
+
+
+def _shape_hint(side: object, shown_as: UnlimitedShownAs) -> str:
+    """What to do about a side of an unexpected shape: the narrowest setting that reads it, as far as there is one."""
+    other = next((each for each in UnlimitedShownAs if not isinstance(_amounts(side, each), _Misshapen)), None)
+    if other is None:
+        return "nothing is concluded from this account; ask CME what it means, and report it"
+    value = f'"{other}"' if other is UnlimitedShownAs.NULL else other
+    return (
+        f"assumptions.unlimitedShownAs is {shown_as}; where it is certain that the AMS shows a leg without a limit like this, and hides none that has one, "
+        f"set it to {value}"
+    )
 
 
 def _usage(usage: object, name: str) -> int | None:
@@ -270,7 +392,7 @@ def _usage(usage: object, name: str) -> int | None:
 def eligible_products(body: JsonObject, *, firm: Firm, number: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Execution firm → products of one page, in the order they came; one firm may come in several pieces."""
     where = f"{firm.name}/{number}"
-    _same_request(body, firm=firm, number=number, where=where)
+    _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
     return tuple(_eligible(entry, where) for entry in _objects(body, "products", where))
 
 
@@ -297,17 +419,57 @@ def unique(pairs: Iterable[tuple[K, V]], *, where: str) -> dict[K, V]:
     return found
 
 
-def _same_request(body: JsonObject, *, firm: Firm, number: str | None, where: str) -> None:
-    """An answer to another question is never used: service, firm and account must be those asked for, wherever the body names them."""
-    service = body.get("service")
-    if service is not None and not (isinstance(service, str) and service.upper() == SERVICE):
-        raise _odd("the answer's service", where, SERVICE, service)
-    named = body.get("clearingFirm")
-    if named is not None and named not in (firm.name, firm.clearing_id):
-        raise _odd("the answer's clearingFirm", where, f"{firm.name} or {firm.clearing_id}", named)
-    account = body.get("accountNumber")
-    if number is not None and account is not None and account != number:
-        raise _odd("the answer's accountNumber", where, number, account)
+def _check_named(body: JsonObject, required: Collection[str], *, firm: Firm, number: str | None, where: str) -> None:
+    """An answer to another question is never used: service, firm and account are those asked for wherever the body names them, and each of ``required``
+    is named. ``number`` of ``None``: no account was asked for.
+    """
+    _check_spelling(body, ("service", "clearingFirm", "accountNumber"), where)
+    named = {"service": SERVICE, "clearingFirm": f"{firm.name} or {firm.clearing_id}", "accountNumber": number}
+    for name, expected in named.items():
+        value = body.get(name)
+        if value is None and name in required:
+            raise AmsMalformed(
+                f"the answer does not name its {name}",
+                where=where,
+                expected=expected,
+                found="no such member" if name not in body else "null",
+                hint="what does not say what it answers is not used; if it stays, report it to CME",
+            )
+        if value is not None and expected is not None and not _is_asked(name, value, firm, number):
+            raise _odd(f"the answer's {name}", where, expected, value)
+
+
+def _is_asked(name: str, value: object, firm: Firm, number: str | None) -> bool:
+    match name:
+        case "service":
+            return isinstance(value, str) and value.upper() == SERVICE
+        case "clearingFirm":
+            return value in (firm.name, firm.clearing_id)
+        case _:
+            return value == number
+
+
+def _check_spelling(entry: JsonObject, names: Collection[str], where: str) -> None:
+    """AmsMalformed for a member that is one of ``names`` but for case, blanks and signs: which of both is meant?"""
+    folded = {_folded(name): name for name in names}
+    for given in entry:
+        meant = folded.get(_folded(given))
+        if meant is not None and given != meant:
+            raise AmsMalformed(
+                f"a member is spelled otherwise than {meant}", where=where, expected=meant, found=_brief(given), hint="report it to CME"
+            )
+
+
+def _folded(name: str) -> str:
+    return _folded_short(name) if len(name) <= _LONGEST_NAME else name
+
+
+_LONGEST_NAME: Final = 64
+
+
+@lru_cache(maxsize=1024)
+def _folded_short(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _execution_firm(entry: JsonObject, where: str) -> str:
@@ -318,6 +480,7 @@ def _execution_firm(entry: JsonObject, where: str) -> str:
 
 
 def _objects(body: JsonObject, name: str, where: str) -> Sequence[JsonObject]:
+    _check_spelling(body, (name,), where)
     if name not in body:
         raise AmsMalformed("the answer lacks its list", where=where, expected=name, found=_brief(sorted(body)))
     items: list[JsonObject] = []

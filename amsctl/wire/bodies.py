@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeAlias, assert_never
 
 from amsctl.config import UnlimitedAs
-from amsctl.model import LEGS, SERVICE, AccountKey, AccountStatus, Amount, FourAmounts, Leg, Owner, RowKey
+from amsctl.model import ABSENT, LEGS, SERVICE, AccountKey, AccountStatus, Amount, FourAmounts, Leg, LegRef, Owner, RowKey
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -26,23 +26,40 @@ def limits_body(account: AccountKey, rows: Iterable[JsonObject]) -> JsonObject:
     return {"service": SERVICE, "clearingFirm": account.firm, "accountNumber": account.number, "limits": list(rows)}
 
 
-def limit_row(key: RowKey, legs: FourAmounts, *, unlimited_as: UnlimitedAs, echo: Mapping[Owner, object] | None = None) -> JsonObject:
-    """One row, whole: both sides, all four legs.
+def limit_row(
+    key: RowKey,
+    legs: FourAmounts,
+    *,
+    unlimited_as: UnlimitedAs,
+    read: tuple[object, object] | None = None,
+    moved: Collection[LegRef] = (),
+) -> JsonObject:
+    """One row, whole: both sides, all four legs, but for what a read row did not show.
 
-    ``echo`` gives the raw value of a side that must go back exactly as it came. An amount that is no number is written as ``unlimited_as`` says.
+    ``read`` is the row's two sides as they came (``LiveRow.wire``): then each leg that is not ``moved`` goes back exactly as it came, and what was left
+    out is left out. Every other amount that is no number is written as ``unlimited_as`` says.
     """
     row: JsonObject = {"product": key.product, "efId": key.execution_firm}
-    for owner, name in SIDE_KEYS.items():
-        if echo is not None and owner in echo:
-            row[name] = echo[owner]
-            continue
-        side: JsonObject = {}
-        for leg in (Leg.SHORT, Leg.LONG):
-            value = amount(legs[_INDEX[owner, leg]], unlimited_as)
-            if value is not _OMITTED:
-                side[leg.value] = value
-        row[name] = side
+    sides: tuple[object, object] = (_COMPUTED, _COMPUTED) if read is None else read
+    for (owner, name), came in zip(SIDE_KEYS.items(), sides, strict=True):
+        if came is _COMPUTED or any(ref.owner is owner for ref in moved):
+            row[name] = _side(owner, legs, came, unlimited_as, moved)
+        elif came is not ABSENT:
+            row[name] = came
     return row
+
+
+def _side(owner: Owner, legs: FourAmounts, came: object, unlimited_as: UnlimitedAs, moved: Collection[LegRef]) -> JsonObject:
+    side: JsonObject = {}
+    for leg in (Leg.SHORT, Leg.LONG):
+        ref = LegRef(owner, leg)
+        if came is _COMPUTED or ref in moved:
+            value = amount(legs[_INDEX[ref]], unlimited_as)
+        else:
+            value = came.get(leg.value, _OMITTED) if isinstance(came, dict) else _OMITTED
+        if value is not _OMITTED:
+            side[leg.value] = value
+    return side
 
 
 def execution_firm_body(account: AccountKey, suspended: Mapping[str, bool]) -> JsonObject:
@@ -60,7 +77,9 @@ def account_status_body(account: AccountKey, status: AccountStatus) -> JsonObjec
 
 
 _OMITTED: Final = object()
-_INDEX: Final = {(ref.owner, ref.leg): index for index, ref in enumerate(LEGS)}
+_COMPUTED: Final = object()
+"""Stands for a side that was not read: of a row that is new, or that has four numbers, which are written the same way whichever way they came."""
+_INDEX: Final = {ref: index for index, ref in enumerate(LEGS)}
 
 
 def amount(value: Amount, unlimited_as: UnlimitedAs) -> object:

@@ -32,18 +32,19 @@ def asked(body: dict[str, Any] | list[dict[str, Any]], act: Any) -> Any:
     return run(within())
 
 
+HEAD = {"service": "ICC", "clearingFirm": "780", "accountNumber": "A"}
 PRODUCTS = {"executionFirm": "3N1", "productList": [{"product": "CJ.FUT.NYMEX"}, {"product": "CJ.FUT.NYMEX"}, {"product": "GLB.FUT.CME"}]}
 
 
 def test_a_product_named_twice_in_one_answer_is_eligible_once() -> None:
     """A set cannot be misread for a doubled entry; the plan must not stop at it."""
-    body = {"products": [PRODUCTS, PRODUCTS], "limit": 50, "offset": 1, "availableOffsets": 1}
+    body = {**HEAD, "products": [PRODUCTS, PRODUCTS], "limit": 50, "offset": 1, "availableOffsets": 1}
     found = asked(body, lambda reader: reader.eligible_products(FIRM, "A"))
     assert found == {"3N1": frozenset({"CJ.FUT.NYMEX", "GLB.FUT.CME"})}
 
 
 def test_a_product_that_comes_on_two_pages_is_still_refused() -> None:
-    pages = [{"products": [PRODUCTS], "limit": 50, "offset": offset, "availableOffsets": 2} for offset in (1, 2)] * 3
+    pages = [{**HEAD, "products": [PRODUCTS], "limit": 50, "offset": offset, "availableOffsets": 2} for offset in (1, 2)] * 3
     with pytest.raises(IncompleteRead, match="nothing new"):
         asked(pages, lambda reader: reader.eligible_products(FIRM, "A"))
 
@@ -51,8 +52,8 @@ def test_a_product_that_comes_on_two_pages_is_still_refused() -> None:
 @pytest.mark.parametrize("number", [" A", "A ", " "])
 def test_blanks_around_an_account_number_belong_to_it(number: str) -> None:
     """A manifest may name such an account (older ones exist), and one of them must not stop the reading of all others."""
-    entries = [{"accountNumber": each, "status": "Active", "executionFirms": []} for each in (number, "A")]
-    found = asked({"clearingAccounts": entries, "counts": 2}, lambda reader: reader.statuses(FIRM, ["A", number, "B"]))
+    entries = [{"clearingFirm": "780", "accountNumber": each, "status": "Active", "executionFirms": []} for each in (number, "A")]
+    found = asked({"service": "ICC", "clearingAccounts": entries, "counts": 2}, lambda reader: reader.statuses(FIRM, ["A", number, "B"]))
     assert set(found) == {number, "A"}
 
 
@@ -60,9 +61,12 @@ def test_blanks_around_an_account_number_belong_to_it(number: str) -> None:
     ("body", "act"),
     [
         ({"entitlements": [{"service": "ICC", "clearingFirms": [{"firmName": f" {SECRET}", "clearingId": "1"}]}]}, lambda r: r.firms()),
-        ({"clearingAccounts": [{"accountNumber": "A", "status": SECRET}]}, lambda r: r.statuses(FIRM, ["A"])),
-        ({"limits": [{"product": "CJ.FUT.NYMEX", "efId": "3N1", "efLimits": {"long": SECRET}}]}, lambda r: r.limits(FIRM, "A")),
-        ({"executionFirms": [{"efId": SECRET, "suspended": "?"}]}, lambda r: r.suspensions(FIRM, "A")),
+        (
+            {"service": "ICC", "clearingAccounts": [{"clearingFirm": "780", "accountNumber": "A", "status": SECRET}]},
+            lambda r: r.statuses(FIRM, ["A"]),
+        ),
+        ({**HEAD, "limits": [{"product": "CJ.FUT.NYMEX", "efId": "3N1", "efLimits": {"long": SECRET}}]}, lambda r: r.limits(FIRM, "A")),
+        ({**HEAD, "executionFirms": [{"efId": SECRET, "suspended": "?"}]}, lambda r: r.suspensions(FIRM, "A")),
     ],
     ids=["firm", "status", "limit", "efStatus"],
 )

@@ -10,7 +10,7 @@ import pytest
 from amsctl.ams.client import Reader, open_reader
 from amsctl.ams.clock import stamp
 from amsctl.ams.writer import open_writer
-from amsctl.config import Assumptions, Auth, AuthType, Environment, OffsetCounts, Secret, UnlimitedAs
+from amsctl.config import Assumptions, Auth, AuthType, Environment, OffsetCounts, Secret, UnlimitedAs, UnlimitedShownAs
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, IncompleteRead
 from amsctl.model import UNLIMITED, AccountKey, AccountStatus, Firm, LiveAccount, RowKey
 from amsctl.sandbox.auth import Auth as SandboxAuth
@@ -132,6 +132,15 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
+SHOWN_AS = {
+    "null": UnlimitedShownAs.NULL,
+    "Unlimited": UnlimitedShownAs.WORD,
+    "omit": UnlimitedShownAs.LEG_ABSENT,
+    "omit_side": UnlimitedShownAs.SIDE_ABSENT,
+}
+"""The setting for each way in which the stand-in can show a leg without a limit."""
+
+
 @pytest.mark.parametrize("page_size", [4, 6, 12, 50])
 @pytest.mark.parametrize("oddities", VARIANTS, ids=lambda oddities: ",".join(oddities))
 def test_every_oddity_of_the_ams_is_survived(book: Sandbox, oddities: dict[str, Any], page_size: int) -> None:
@@ -147,7 +156,8 @@ def test_every_oddity_of_the_ams_is_survived(book: Sandbox, oddities: dict[str, 
             products = await reader.eligible_products(FIRM, entry.number)
             assert set(products) == set(truth(book, entry.number)[0])
 
-    reading(book, act, page_size=page_size)
+    shown_as = SHOWN_AS[str(oddities.get("unlimited_as", "null"))]
+    reading(book, act, env={"assumptions": Assumptions(unlimited_shown_as=shown_as)}, page_size=page_size)
 
 
 @pytest.mark.parametrize("page_size", [4, 5, 12])
@@ -228,7 +238,9 @@ def test_a_server_that_ignores_the_account_filter_is_looked_through() -> None:
     def serve_all(request: httpx.Request) -> httpx.Response:
         page, limit = int(request.url.params["offset"]), int(request.url.params["limit"])
         rows = entries[(page - 1) * limit : page * limit]
-        return httpx.Response(200, json={"counts": 7, "limit": limit, "offset": page, "availableOffsets": 3, "clearingAccounts": rows})
+        return httpx.Response(
+            200, json={"service": "ICC", "counts": 7, "limit": limit, "offset": page, "availableOffsets": 3, "clearingAccounts": rows}
+        )
 
     async def within(handler: Any) -> Any:
         async with open_reader(environment("http://x"), requests(page_size=3), transport=httpx.MockTransport(handler)) as reader:
@@ -245,15 +257,20 @@ def test_many_statuses_where_nothing_says_how_many_pages_there_are() -> None:
     """counts alone is enough to choose by; nothing at all means the listing."""
     import httpx
 
-    entries = [{"accountNumber": f"A{index}", "status": "a"} for index in range(9)]
+    entries = [{"clearingFirm": "780", "accountNumber": f"A{index}", "status": "a"} for index in range(9)]
 
     def handler(counted: bool) -> Any:
         def serve_page(request: httpx.Request) -> httpx.Response:
             if "accountNumber" in request.url.params:
                 rows = [entry for entry in entries if entry["accountNumber"] == request.url.params["accountNumber"]]
-                return httpx.Response(200, json={"clearingAccounts": rows, "limit": 2})
+                return httpx.Response(200, json={"service": "ICC", "clearingAccounts": rows, "limit": 2})
             page = int(request.url.params["offset"])
-            body = {"clearingAccounts": entries[(page - 1) * 2 : page * 2], "limit": 2, **({"counts": 9} if counted else {})}
+            body = {
+                "service": "ICC",
+                "clearingAccounts": entries[(page - 1) * 2 : page * 2],
+                "limit": 2,
+                **({"counts": 9} if counted else {}),
+            }
             return httpx.Response(200, json=body)
 
         return serve_page

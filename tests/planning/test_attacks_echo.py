@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from amsctl.config import UnlimitedShownAs
 from amsctl.model import UNLIMITED, Phase
+from amsctl.planning.diff import Rules
 from tests.planning.test_diff import CJ, live, made, row, want
 
 
@@ -18,7 +20,7 @@ def test_the_second_write_of_a_row_does_not_take_back_the_first() -> None:
 
 
 def test_a_side_that_no_write_touches_goes_back_as_it_came_in_both() -> None:
-    raw = ({"long": 100, "short": 10}, "Unlimited")
-    found = live({("3N1", CJ): (100, 10, UNLIMITED, UNLIMITED)}, wire=raw)
-    steps = made(want(row(CJ, 200, 1, None, None)), found).steps
-    assert [step.body["limits"][0]["cmfLimits"] for step in steps] == ["Unlimited", "Unlimited"]  # type: ignore[index]
+    word = {"short": "Unlimited", "long": "unlimited"}
+    found = live({("3N1", CJ): (100, 10, UNLIMITED, UNLIMITED)}, wire=({"long": 100, "short": 10}, word))
+    steps = made(want(row(CJ, 200, 1, None, None)), found, Rules(unlimited_shown_as=UnlimitedShownAs.WORD)).steps
+    assert [step.body["limits"][0]["cmfLimits"] for step in steps] == [word, word]  # type: ignore[index]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from amsctl.config import UnlimitedAs
+from amsctl.config import UnlimitedAs, UnlimitedShownAs
 from amsctl.diagnostics import Severity, Source
 from amsctl.model import (
     UNLIMITED,
@@ -180,9 +180,10 @@ def test_no_limit_meets_an_expectation_of_no_limit() -> None:
 
 
 def test_a_foreign_side_that_came_in_another_form_goes_back_as_it_came() -> None:
-    wire: tuple[object, object] = ({"long": 5, "short": 5}, {"long": "Unlimited"})
-    part = made(want(row(CJ, 6, None, None, None)), live({("3N1", CJ): (5, 5, U, U)}, wire=wire))
-    assert part.steps[0].body["limits"][0]["cmfLimits"] == {"long": "Unlimited"}  # type: ignore[index]
+    wire: tuple[object, object] = ({"long": 5, "short": 5}, {"short": "UNLIMITED", "long": "Unlimited"})
+    rules = Rules(unlimited_shown_as=UnlimitedShownAs.WORD)
+    part = made(want(row(CJ, 6, None, None, None)), live({("3N1", CJ): (5, 5, U, U)}, wire=wire), rules)
+    assert part.steps[0].body["limits"][0]["cmfLimits"] == {"short": "UNLIMITED", "long": "Unlimited"}  # type: ignore[index]
     assert part.steps[0].body["limits"][0]["efLimits"] == {"short": 5, "long": 6}  # type: ignore[index]
 
 

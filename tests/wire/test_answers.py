@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsMalformed, IncompleteRead
-from amsctl.model import UNLIMITED, AccountStatus, Firm, LiveRow, RowKey
+from amsctl.model import ABSENT, UNLIMITED, AccountStatus, Firm, LiveRow, RowKey
 from amsctl.wire import answers
 from amsctl.wire.answers import AccountEntry, ErrorBody, PageMarks
 
@@ -34,38 +35,125 @@ def row(**fields: object) -> dict[str, object]:
     return {name: value for name, value in full.items() if value is not ...}
 
 
-def one(**fields: object) -> LiveRow:
-    (pair,) = answers.limit_rows(limits_body(row(**fields)), firm=FIRM, number=NUMBER)
+HEAD = {"service": "ICC", "clearingFirm": "GREENTEA_API_CLEARING2", "accountNumber": NUMBER}
+NULL, WORD, LEG_ABSENT, SIDE_ABSENT = UnlimitedShownAs
+
+
+def limit_rows(body: dict[str, object], shown_as: UnlimitedShownAs = NULL) -> tuple[tuple[RowKey, LiveRow], ...]:
+    return answers.limit_rows(body, firm=FIRM, number=NUMBER, shown_as=shown_as)
+
+
+def limits_answer(body: dict[str, object], shown_as: UnlimitedShownAs = NULL) -> Mapping[RowKey, LiveRow]:
+    return answers.limits_answer(body, firm=FIRM, number=NUMBER, shown_as=shown_as)
+
+
+def one(shown_as: UnlimitedShownAs = NULL, /, **fields: object) -> LiveRow:
+    (pair,) = limit_rows(limits_body(row(**fields)), shown_as)
     return pair[1]
 
 
 def test_the_example_of_the_specification_is_read() -> None:
     """Legs come in the order ef long, ef short, cmf long, cmf short, whatever the order in the body."""
-    assert answers.limit_rows(limits_body(row()), firm=FIRM, number=NUMBER) == ((KEY, LiveRow(legs=(324, 567, 9000, 2000))),)
+    for shown_as in UnlimitedShownAs:
+        assert limit_rows(limits_body(row()), shown_as) == ((KEY, LiveRow(legs=(324, 567, 9000, 2000))),)
+
+
+U = UNLIMITED
+SHAPES: list[tuple[object, dict[UnlimitedShownAs, tuple[object, object]]]] = [
+    ({"short": 3, "long": 5}, dict.fromkeys(UnlimitedShownAs, (5, 3))),
+    ({"short": 0, "long": 2**53 - 1}, dict.fromkeys(UnlimitedShownAs, (2**53 - 1, 0))),
+    ({"short": None, "long": 5}, {NULL: (5, U)}),
+    ({"short": 3, "long": None}, {NULL: (U, 3)}),
+    ({"short": None, "long": None}, {NULL: (U, U)}),
+    ({"short": "Unlimited", "long": 5}, {WORD: (5, U)}),
+    ({"short": "UNLIMITED", "long": "unlimited"}, {WORD: (U, U)}),
+    ({"long": 5}, {LEG_ABSENT: (5, U), SIDE_ABSENT: (5, U)}),
+    ({"short": 3}, {LEG_ABSENT: (U, 3), SIDE_ABSENT: (U, 3)}),
+    ({}, {LEG_ABSENT: (U, U)}),
+    (None, {SIDE_ABSENT: (U, U)}),
+    (..., {SIDE_ABSENT: (U, U)}),
+    # Two ways at once, other words, other members, other types: no setting reads these.
+    *(
+        (side, {})
+        for side in (
+            {"short": None, "long": "Unlimited"},
+            {"short": "Unlimited "},
+            {"short": "none", "long": 5},
+            {"short": 3, "long": 5, "extra": 1},
+            {"Long": 5, "Short": 3},
+            {"long": 5, "Short": 3},
+            {"long": 5, "short ": 3},
+            {"max": 5},
+            {"long": None},
+            "Unlimited", "none", "", 5, 0, True, False, [], [5, 3], 1.5,
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["efLimits", "cmfLimits"])
+@pytest.mark.parametrize("shown_as", UnlimitedShownAs)
+@pytest.mark.parametrize(
+    ("side", "meant"), SHAPES, ids=lambda value: ascii(value)[:40] if not isinstance(value, dict) or NULL not in value else ""
+)
+def test_a_leg_without_a_limit_is_shown_in_one_way_and_every_other_shape_is_refused(
+    side: object, meant: dict[UnlimitedShownAs, tuple[object, object]], shown_as: UnlimitedShownAs, name: str
+) -> None:
+    """Absent is not unlimited: a side is exactly long and short, unless the setting says how this AMS shows a leg without a limit."""
+    if shown_as not in meant:
+        with pytest.raises(AmsMalformed) as caught:
+            one(shown_as, **{name: side})
+        problem = caught.value
+        assert name in problem.what
+        assert problem.where == f"{WHERE}/3N1/CJ.FUT.NYMEX"
+        assert problem.expected
+        assert problem.found is not None
+        # The setting under which it could be read is named, and only where there is one.
+        assert [f"set it to {each}" in (problem.hint or "").replace('"', "") for each in UnlimitedShownAs].count(True) == bool(meant)
+        assert all(f"set it to {each}" in (problem.hint or "").replace('"', "") for each in [*meant][:1])
+        return
+    found = one(shown_as, **{name: side})
+    other: tuple[object, ...] = (9000, 2000) if name == "efLimits" else (324, 567)
+    assert found.legs == ((*meant[shown_as], *other) if name == "efLimits" else (*other, *meant[shown_as]))
+    raw = ABSENT if side is ... else side
+    whole = {"short": 2000, "long": 9000} if name == "efLimits" else {"short": 567, "long": 324}
+    assert found.wire == (None if U not in found.legs else (raw, whole) if name == "efLimits" else (whole, raw))
 
 
 @pytest.mark.parametrize(
-    ("ef", "legs"),
+    ("name", "value"),
     [
-        ({"short": None, "long": 5}, (5, UNLIMITED)),
-        ({"long": 5}, (5, UNLIMITED)),
-        ({"short": "Unlimited", "long": "unlimited"}, (UNLIMITED, UNLIMITED)),
-        ({"short": "UNLIMITED ", "long": 0}, (0, UNLIMITED)),
-        ({}, (UNLIMITED, UNLIMITED)),
-        (None, (UNLIMITED, UNLIMITED)),
-        (..., (UNLIMITED, UNLIMITED)),
-        ("Unlimited", (UNLIMITED, UNLIMITED)),
-        ({"short": 0, "long": 2**53 - 1, "extra": "kept"}, (2**53 - 1, 0)),
+        *(
+            (name, {"long": 5, "short": 3})
+            for name in ("efLimit", "EfLimits", "EFLIMITS", "ef_limits", "eflimits", "efLimts", "efLimits ", "ef", "EF")
+        ),
+        *(
+            (name, {"long": 5, "short": 3})
+            for name in ("cmfLimit", "CmfLimits", "cmf-limits", "cmLimits", "cmf", "clearing", "clearingLimits")
+        ),
+        *((name, 5) for name in ("long", "short", "Long", "efLong", "cmfShort", "maxQtyLong", "Max Qty Short", "limit", "creditLimit")),
+        *(("limits", value) for value in ({}, [], None, 0, 1.5, "Unlimited")),
     ],
 )
-def test_each_spelling_of_unlimited_is_read_and_kept_for_the_echo(ef: object, legs: tuple[object, object]) -> None:
-    """null, a missing leg, a missing side and the word mean unlimited; the raw sides are kept when a leg was no number."""
-    found = one(efLimits=ef)
-    assert found.legs == (*legs, 9000, 2000)
-    if UNLIMITED in legs:
-        assert found.wire == (None if ef is ... else ef, {"short": 2000, "long": 9000})
-    else:
-        assert found.wire is None
+@pytest.mark.parametrize("shown_as", UnlimitedShownAs)
+def test_a_member_that_may_be_a_side_under_another_name_is_refused(shown_as: UnlimitedShownAs, name: str, value: object) -> None:
+    """Beside the sides or in the place of one: which limit is meant is not ours to choose."""
+    for fields in (
+        {name: value},
+        {name: value, "efLimits": ...},
+        {name: value, "cmfLimits": ...},
+        {name: value, "cmfLimits": ..., "efLimits": ...},
+    ):
+        with pytest.raises(AmsMalformed) as caught:
+            one(shown_as, **fields)
+        assert f"'{name}'" in str(caught.value) or "unlimitedShownAs" in str(caught.value)
+        assert f"{WHERE}/3N1/CJ.FUT.NYMEX" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x-sandbox", "currency", "limitStatus", "limitsLocked", "type", "scope", "owner", "x" * 5000])
+def test_other_members_that_nobody_announced_are_tolerated(name: str) -> None:
+    """A later version of the AMS may add what has nothing to do with limits."""
+    assert one(**{name: True if "ocked" in name else "ACTIVE"}).legs == (324, 567, 9000, 2000)
 
 
 @pytest.mark.parametrize("value", [1.0, 1e3, "5", "", "none", True, False, -1, 2**53, [], {}, float("1e30")])
@@ -77,13 +165,6 @@ def test_anything_else_in_a_leg_is_refused_by_name(side: str, leg: str, value: o
         one(**{side: {"long": 1, "short": 1, leg: value}})
     assert f"{side}.{leg}" in str(caught.value)
     assert f"{WHERE}/3N1/CJ.FUT.NYMEX" in str(caught.value)
-
-
-@pytest.mark.parametrize("side", [5, [], "none", True])
-def test_a_side_is_an_object_or_unlimited(side: object) -> None:
-    """Any other value of a whole side is refused."""
-    with pytest.raises(AmsMalformed, match="efLimits"):
-        one(efLimits=side)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +188,7 @@ def test_usage_that_is_not_told_per_leg_is_unknown_not_zero(usage: object, expec
 @pytest.mark.parametrize("key", ["efId", "efID", "EFID", "efid"])
 def test_every_spelling_of_the_execution_firm_key_is_read(key: str) -> None:
     """CME writes efId and efID."""
-    pairs = answers.limit_rows(limits_body(row(**{"efId": ..., key: "027"})), firm=FIRM, number=NUMBER)
+    pairs = limit_rows(limits_body(row(**{"efId": ..., key: "027"})))
     assert pairs[0][0] == RowKey("027", "CJ.FUT.NYMEX")
 
 
@@ -135,15 +216,21 @@ def test_a_row_without_a_usable_identity_is_refused(fields: dict[str, object]) -
 
 def test_rows_of_four_unlimited_legs_are_no_rows() -> None:
     """Such rows come and go with the day's trading (AMS §3.3)."""
-    hidden = row(product="GLB.FUT.CME", efLimits=None, cmfLimits={"long": "Unlimited"})
-    assert list(answers.limits_answer(limits_body(row(), hidden), firm=FIRM, number=NUMBER)) == [KEY]
-    assert len(answers.limit_rows(limits_body(row(), hidden), firm=FIRM, number=NUMBER)) == 2
+    for shown_as, side in (
+        (NULL, {"long": None, "short": None}),
+        (WORD, {"long": "Unlimited", "short": "Unlimited"}),
+        (LEG_ABSENT, {}),
+        (SIDE_ABSENT, ...),
+    ):
+        hidden = row(product="GLB.FUT.CME", efLimits=side, cmfLimits=side)
+        assert list(limits_answer(limits_body(row(), hidden), shown_as)) == [KEY]
+        assert len(limit_rows(limits_body(row(), hidden), shown_as)) == 2
 
 
 def test_a_row_that_comes_twice_is_an_incomplete_read() -> None:
     """One of the two would have to be dropped, and nobody knows which."""
     with pytest.raises(IncompleteRead, match=r"3N1/CJ\.FUT\.NYMEX twice"):
-        answers.limits_answer(limits_body(row(), row(efLimits={"long": 1, "short": 1})), firm=FIRM, number=NUMBER)
+        limits_answer(limits_body(row(), row(efLimits={"long": 1, "short": 1})))
 
 
 @pytest.mark.parametrize(
@@ -162,15 +249,46 @@ def test_a_row_that_comes_twice_is_an_incomplete_read() -> None:
 )
 def test_an_answer_to_another_question_is_refused(head: dict[str, object]) -> None:
     """service, clearingFirm and accountNumber must be those asked for."""
-    for read, name in ((answers.limit_rows, "limits"), (answers.suspensions, "executionFirms"), (answers.eligible_products, "products")):
+    for read, name in ABOUT_ONE_ACCOUNT:
         with pytest.raises(AmsMalformed):
-            read({**limits_body(**head), name: []}, firm=FIRM, number=NUMBER)
+            read({**limits_body(**head), name: []})
 
 
-def test_an_answer_may_name_the_firm_by_id_or_not_at_all() -> None:
-    """clearingFirm may be the clearing id (AMS §3.6); a body that does not name the request is taken."""
-    assert answers.limit_rows(limits_body(clearingFirm="780"), firm=FIRM, number=NUMBER) == ()
-    assert answers.limit_rows({"limits": []}, firm=FIRM, number=NUMBER) == ()
+ABOUT_ONE_ACCOUNT: list[tuple[Callable[[dict[str, object]], object], str]] = [
+    (limit_rows, "limits"),
+    (lambda body: answers.suspensions(body, firm=FIRM, number=NUMBER), "executionFirms"),
+    (lambda body: answers.eligible_products(body, firm=FIRM, number=NUMBER), "products"),
+]
+
+
+def test_an_answer_may_name_the_firm_by_name_or_by_id() -> None:
+    """clearingFirm may be the clearing id (AMS §3.6)."""
+    for read, name in ABOUT_ONE_ACCOUNT:
+        for firm in ("780", "GREENTEA_API_CLEARING2"):
+            assert read({**HEAD, "clearingFirm": firm, name: []}) == ()
+
+
+@pytest.mark.parametrize("missing", HEAD)
+@pytest.mark.parametrize("how", ["absent", "null", "misspelt", "both spellings"])
+def test_an_answer_that_does_not_name_its_question_is_refused(missing: str, how: str) -> None:
+    """Rows of another account would be taken for this one's: service, firm and account are named, and spelled as documented."""
+    for read, name in ABOUT_ONE_ACCOUNT:
+        body: dict[str, object] = {**HEAD, name: []}
+        value = body.pop(missing)
+        other = missing[:1].upper() + missing[1:]
+        body |= {"absent": {}, "null": {missing: None}, "misspelt": {other: value}, "both spellings": {missing: value, other: "X"}}[how]
+        with pytest.raises(AmsMalformed) as caught:
+            read(body)
+        assert missing in str(caught.value)
+        assert WHERE in str(caught.value)
+
+
+@pytest.mark.parametrize("other", ["Limits", "LIMITS", "limits ", "_limits"])
+def test_a_list_under_a_second_spelling_is_refused(other: str) -> None:
+    """An empty list beside the full one under another name is not an account without limits."""
+    for body in ({**HEAD, "limits": [], other: [row()]}, {**HEAD, other: [row()]}):
+        with pytest.raises(AmsMalformed, match="limits"):
+            limit_rows(body)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +297,7 @@ def test_an_answer_may_name_the_firm_by_id_or_not_at_all() -> None:
 def test_a_missing_or_misshapen_list_is_no_empty_one(body: dict[str, object]) -> None:
     """An answer without its list is not an account without limits."""
     with pytest.raises(AmsMalformed):
-        answers.limit_rows(body, firm=FIRM, number=NUMBER)
+        limit_rows({**HEAD, **body})
 
 
 # --- execution firms ---
@@ -195,7 +313,7 @@ def test_suspension_is_read_in_every_spelling() -> None:
         {"efId": "0OJ", "suspended": "Y", "extra": 1},
         {"efId": "XX0", "suspended": "n"},
     ]
-    body = {"service": "icc", "executionFirms": listed}
+    body = {**HEAD, "service": "icc", "executionFirms": listed}
     assert answers.suspensions_answer(body, firm=FIRM, number=NUMBER) == {
         "451": False, "113": True, "763": True, "4V9": False, "0OJ": True, "XX0": False
     }  # fmt: skip
@@ -205,18 +323,18 @@ def test_suspension_is_read_in_every_spelling() -> None:
 def test_any_other_suspended_is_refused(value: object) -> None:
     """Nothing but Y or N says whether orders are blocked."""
     with pytest.raises(AmsMalformed, match=f"{WHERE}/451"):
-        answers.suspensions({"executionFirms": [{"efId": "451", "suspended": value}]}, firm=FIRM, number=NUMBER)
+        answers.suspensions({**HEAD, "executionFirms": [{"efId": "451", "suspended": value}]}, firm=FIRM, number=NUMBER)
 
 
 def test_an_execution_firm_without_suspended_or_listed_twice_is_refused() -> None:
     """A bare string, a missing value and a repeated firm do not tell the suspension."""
     with pytest.raises(AmsMalformed):
-        answers.suspensions({"executionFirms": ["451"]}, firm=FIRM, number=NUMBER)
+        answers.suspensions({**HEAD, "executionFirms": ["451"]}, firm=FIRM, number=NUMBER)
     with pytest.raises(AmsMalformed):
-        answers.suspensions({"executionFirms": [{"efId": "451"}]}, firm=FIRM, number=NUMBER)
+        answers.suspensions({**HEAD, "executionFirms": [{"efId": "451"}]}, firm=FIRM, number=NUMBER)
     twice = [{"efId": "451", "suspended": "N"}, {"efId": "451", "suspended": "Y"}]
     with pytest.raises(IncompleteRead):
-        answers.suspensions_answer({"executionFirms": twice}, firm=FIRM, number=NUMBER)
+        answers.suspensions_answer({**HEAD, "executionFirms": twice}, firm=FIRM, number=NUMBER)
 
 
 # --- accounts ---
@@ -263,7 +381,18 @@ def test_execution_firms_of_a_listing_may_be_objects_or_bare_strings() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"clearingFirm": "984"}, {"accountNumber": 11}, {"owner": 5}, {"executionFirms": "8T4"}, {"executionFirms": [5]}]
+    "fields",
+    [
+        {"clearingFirm": "984"},
+        {"clearingFirm": None},
+        {"ClearingFirm": "780"},
+        {"accountNumber": 11},
+        {"accountNumber": None},
+        {"owner": 5},
+        {"executionFirms": "8T4"},
+        {"executionFirms": [5]},
+        {"Status": "Active"},
+    ],
 )
 def test_a_listed_account_that_is_not_usable_is_refused(fields: dict[str, object]) -> None:
     """An account of another firm, or with an identity that is no text."""
@@ -271,15 +400,29 @@ def test_a_listed_account_that_is_not_usable_is_refused(fields: dict[str, object
         answers.accounts(listing(account(**fields)), firm=FIRM, where="x")
 
 
+@pytest.mark.parametrize("head", [{"service": None}, {"service": "CPC"}, {"clearingFirm": "984"}, {"Service": "ICC"}])
+def test_a_listing_names_the_service(head: dict[str, object]) -> None:
+    """Its documented form has the service beside the list, and firm and number in each account."""
+    with pytest.raises(AmsMalformed):
+        answers.accounts({**listing(account()), **head}, firm=FIRM, where="x")
+    with pytest.raises(AmsMalformed, match="does not name its service"):
+        answers.accounts({"clearingAccounts": []}, firm=FIRM, where="x")
+
+
 def test_a_status_answer_is_read_per_account() -> None:
     """Only the word Successful says that it was done; another word, or an account twice, does not."""
     body = {"clearingAccounts": [{"accountNumber": "A1", "status": "Successful"}, {"accountNumber": "A2", "status": "Failed"}]}
-    words = answers.account_status_answer(body, where="x")
+    words = answers.account_status_answer(body, firm=FIRM, where="x")
     assert {number: answers.is_successful(word) for number, word in words.items()} == {"A1": True, "A2": False}
     with pytest.raises(IncompleteRead):
-        answers.account_status_answer({"clearingAccounts": [{"accountNumber": "A1", "status": "Successful"}] * 2}, where="x")
+        answers.account_status_answer({"clearingAccounts": [{"accountNumber": "A1", "status": "Successful"}] * 2}, firm=FIRM, where="x")
     with pytest.raises(AmsMalformed):
-        answers.account_status_answer({"clearingAccounts": [{"accountNumber": "A1"}]}, where="x")
+        answers.account_status_answer({"clearingAccounts": [{"accountNumber": "A1"}]}, firm=FIRM, where="x")
+    good = {"accountNumber": "A1", "status": "Successful"}
+    for odd in ({"service": "CPC", "clearingAccounts": [good]}, {"clearingFirm": "984", "clearingAccounts": [good]},
+                {"clearingAccounts": [{**good, "clearingFirm": "984"}]}, {"clearingAccounts": [{**good, "Status": "Failed"}]}):  # fmt: skip
+        with pytest.raises(AmsMalformed):
+            answers.account_status_answer(odd, firm=FIRM, where="x")
 
 
 # --- firms, products, marks, failures ---
@@ -324,14 +467,14 @@ def test_eligible_products_come_per_execution_firm() -> None:
         {"efId": "350", "productList": ["RO.OOF.CME"]},
         {"executionFirm": "027", "productList": None},
     ]
-    assert answers.eligible_products({"products": products}, firm=FIRM, number=NUMBER) == (
+    assert answers.eligible_products({**HEAD, "products": products}, firm=FIRM, number=NUMBER) == (
         ("XX0", ("GLB.FUT.CME", "6Z.FUT.CME")),
         ("350", ("RO.OOF.CME",)),
         ("027", ()),
     )
     for broken in ({"productList": []}, {"executionFirm": "XX0", "productList": "x"}, {"executionFirm": "XX0", "productList": [{}]}):
         with pytest.raises(AmsMalformed):
-            answers.eligible_products({"products": [broken]}, firm=FIRM, number=NUMBER)
+            answers.eligible_products({**HEAD, "products": [broken]}, firm=FIRM, number=NUMBER)
 
 
 def test_page_marks_are_whole_numbers_or_silent() -> None:
@@ -386,13 +529,13 @@ SAMPLES: dict[str, tuple[Callable[[Any], object], dict[str, object]]] = {
         lambda body: answers.suspensions_answer(body, firm=FIRM, number=NUMBER),
         {**limits_body(), "executionFirms": [{"efId": "A", "suspended": "N"}, {"efID": "B", "suspended": True}]},
     ),
-    "limits": (lambda body: answers.limits_answer(body, firm=FIRM, number=NUMBER), limits_body(row(usage={"long": 1}), row(efId="350"))),
+    "limits": (limits_answer, limits_body(row(usage={"long": 1}), row(efId="350"))),
     "products": (
         lambda body: answers.eligible_products(body, firm=FIRM, number=NUMBER),
         {**limits_body(), "products": [{"executionFirm": "A", "productList": [{"product": "P"}]}, {"efId": "B", "productList": ["P"]}]},
     ),
     "status": (
-        lambda body: answers.account_status_answer(body, where="x"),
+        lambda body: answers.account_status_answer(body, firm=FIRM, where="x"),
         {"clearingAccounts": [{"accountNumber": "A", "status": "Successful"}]},
     ),
     "marks": (lambda body: answers.page_marks(body, "x"), {"limit": 1, "offset": 1, "availableOffsets": 1, "counts": 1}),
@@ -422,4 +565,4 @@ def test_two_spellings_of_one_execution_firm_are_refused(other: str) -> None:
     """Which of the two would be meant is not ours to choose."""
     entry = {"efId": "3N1", other: "350", "suspended": "N"}
     with pytest.raises(AmsMalformed, match="2 of them"):
-        answers.suspensions({"executionFirms": [entry]}, firm=FIRM, number="A")
+        answers.suspensions({**HEAD, "executionFirms": [entry]}, firm=FIRM, number=NUMBER)
