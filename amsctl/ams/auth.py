@@ -7,17 +7,16 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
-from urllib.parse import quote, quote_plus
 
 from amsctl.ams.body import NotUsable, check_content_type, parse_object
 from amsctl.ams.clock import Clock
 from amsctl.ams.transport import RawAnswer
 from amsctl.config import Auth, AuthType
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
+from amsctl.masking import MASK, Masks
 
 REFRESH_SHARE: Final = 0.8
 """A token is replaced after this share of its life, so that none expires on its way."""
-MASK: Final = "•••"
 Headers = Sequence[tuple[str, str]]
 Post = Callable[[Headers, bytes], Awaitable[RawAnswer]]
 """Sends one POST to the one address that hands out credentials, and returns the answer."""
@@ -65,16 +64,12 @@ class _Concealing:
     """Knows the secrets of a credential, so that texts of a server can be shown without them."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = tuple(secrets)
+        self._masks = Masks(secrets)
         self.generation = 0
 
     def conceal(self, text: str) -> str:
-        """The text with every secret masked: raw, URL encoded and base64."""
-        for secret in self._secrets:
-            forms = {secret, quote(secret, safe=""), quote_plus(secret), b64encode(secret.encode()).decode().rstrip("=")}
-            for form in sorted(forms, key=len, reverse=True):
-                text = text.replace(form, MASK) if form else text
-        return text
+        """The text without the secrets and without pieces of them, in whatever encoding (``amsctl.masking``)."""
+        return self._masks.conceal(text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({MASK})"
@@ -171,7 +166,7 @@ class OAuth2(_Obtained):
         if type(seconds) is not int or not 1 <= seconds <= _MOST_SECONDS:
             raise _no_token("expires_in", "a whole number of seconds")
         self._token = token
-        self._secrets = (*self._fixed_secrets, token)
+        self._masks.know((*self._fixed_secrets, token))
         self._refresh_at, self._expires_at = asked_at + REFRESH_SHARE * seconds, asked_at + seconds
         self.generation += 1
 
@@ -223,7 +218,7 @@ class Session(_Obtained):
                 self._cookies.pop(name, None)
             else:
                 self._cookies[name] = value
-        self._secrets = (*self._fixed_secrets, *(value for value in self._cookies.values() if len(value) >= _SHORTEST_SECRET))
+        self._masks.know((*self._fixed_secrets, *(value for value in self._cookies.values() if len(value) >= _SHORTEST_SECRET)))
 
 
 _VALUE: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"

@@ -25,7 +25,6 @@ JsonObject = dict[str, object]
 CLOSURE: Final = "its weekly closure is Friday 18:00 to Sunday 12:00 in Chicago"
 COMMON_HEADERS: Final = (("User-Agent", "amsctl"), ("Accept", "application/json"), ("Accept-Encoding", "gzip"))
 MOST_CREDENTIAL_WAIT_SECONDS: Final = 30.0
-_SHOWN: Final = 300
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ def target_of(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{pairs}" if pairs else path
 
 
-def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> JsonObject:
+def judged(answer: RawAnswer, *, where: str) -> JsonObject:
     """The JSON object of a good answer.
 
     Raises AmsRefused for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects and for
@@ -86,11 +85,11 @@ def judged(answer: RawAnswer, *, where: str, conceal: Callable[[str], str]) -> J
     body, reason = _json_of(answer)
     failure = error_in(body) if body is not None else None
     if failure is not None:
-        said = conceal(f"{failure.error_type}: {failure.text}" if failure.text else failure.error_type)[:_SHOWN]
+        said = f"{failure.error_type}: {failure.text}" if failure.text else failure.error_type  # masked and cut where it was read
         raise AmsRefused(
             f"the AMS refused (HTTP {status}): {said}",
             http_status=status,
-            error_type=conceal(failure.error_type),
+            error_type=failure.error_type,
             where=where,
             hint=_status_hint(status),
         )
@@ -180,7 +179,7 @@ class GetChannel:
         shared.observe(answer, asked_at)
         retry_after = retry_after_seconds(answer.header("retry-after"), shared.clock.wall())
         try:
-            return _Tried(body=judged(answer, where=where, conceal=shared.credential.conceal), generation=generation)
+            return _Tried(body=judged(answer, where=where), generation=generation)
         except AmsError as error:
             again = answer.status in RETRIED_STATUSES
             return _Tried(error=error, status=answer.status, generation=generation, may_retry=again, retry_after=retry_after)
@@ -259,7 +258,7 @@ class PostChannel:
         shared.observe(answer, asked_at)
         digest = sha256(answer.content).hexdigest()
         try:
-            body = judged(answer, where=where, conceal=shared.credential.conceal)
+            body = judged(answer, where=where)
             return Posted(status=answer.status, body=body, sha256=digest)
         except AmsRefused as refusal:
             refusal.response_sha256 = digest

@@ -27,6 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from amsctl.ams.body import Inflater, NotUsable
 from amsctl.config import Environment, Tls
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsUnreachable, ConfigError
+from amsctl.masking import Masks
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -314,6 +315,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         # Files that cannot be used are an error before anything is sent; the system's own list is read only when it is needed.
         self._context = tls_context(tls) if tls != Tls() else None
         self._proxy = _proxy(proxy)
+        self._masks = Masks(_secrets_of_proxy(proxy))
         self._fresh = fresh
         self._session: aiohttp.ClientSession | None = None
 
@@ -541,6 +543,12 @@ def _proxy(url: str | None) -> tuple[yarl.URL, str | None] | None:
         return address, None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return address, "Basic " + b64encode(pair.encode()).decode()
+
+
+def _secrets_of_proxy(url: str | None) -> tuple[str, ...]:
+    """What must not be shown of a usable proxy's URL: its password, as written and as meant, and what its header carries."""
+    password = urlsplit(url or "").password
+    return () if not password else (password, unquote(password), (_proxy(url) or ("", ""))[1] or "")
 
 
 def open_transport(environment: Environment, *, fresh: bool) -> Transport:

@@ -27,6 +27,7 @@ from amsctl.applying.state import (
 )
 from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsError, AmsRefused, AmsUnreachable, IncompleteRead, RecordingFailed
+from amsctl.masking import masked, quoted
 from amsctl.model import Firm, Outcome
 from amsctl.planning.plan import Step
 from amsctl.wire import answers
@@ -224,10 +225,10 @@ async def _post(step: Step, call: Call, state: AccountState, firm: Firm, hand: H
         expected = after_call(state, call)
         differences = _answer_differences(call, expected, answer.body, firm, shown_as=hand.unlimited_shown_as)
     except AmsError as problem:
-        message = f"the answer cannot be compared: {problem}"
+        message = f"the answer cannot be compared: {masked(str(problem))}"
         return Sent(reply=Reply.DIFFERED, http_status=status, message=message, response_sha256=digest)
     if differences:
-        message = f"the answer differs: {_listed(differences)}"
+        message = f"the answer differs: {masked(_listed(differences))}"
         return Sent(reply=Reply.DIFFERED, http_status=status, message=message, response_sha256=digest)
     return Sent(reply=Reply.AGREED, http_status=status, response_sha256=digest)
 
@@ -243,7 +244,7 @@ def _answer_differences(
             word = words.get(number)
             if word is not None and answers.is_successful(word):
                 return ()
-            return (Discrepancy(f"{expected.key} status", "Successful", "no word" if word is None else word, True),)
+            return (Discrepancy(f"{expected.key} status", "Successful", "no word" if word is None else quoted(word), True),)
         case SuspensionCall():
             found = replace(expected, execution_firms=answers.suspensions_answer(body, firm=firm, number=number))
         case LimitsCall():

@@ -17,6 +17,7 @@ from amsctl.cli.console import Console
 from amsctl.cli.session import Session
 from amsctl.cli.shell import build
 from amsctl.errors import AmsctlError, ExitCode, ManifestErrors
+from amsctl.masking import quoted
 from amsctl.views.escape import visible, visible_lines
 
 PROGRAM: Final = "amsctl"
@@ -102,7 +103,9 @@ def _defect(console: Console, error: Exception) -> ExitCode:
 
         console.show(visible_lines("".join(traceback.format_exception(error))))
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    console.error(f"internal error: {text[:500]}; this is a defect, please report it", code="internal", exit_code=int(ExitCode.ERROR))
+    console.error(
+        f"internal error: {quoted(text, 500)}; this is a defect, please report it", code="internal", exit_code=int(ExitCode.ERROR)
+    )
     return ExitCode.ERROR
 
 

@@ -11,6 +11,7 @@ from amsctl.errors import ForgeError
 from amsctl.forge.calls import Caller, Json
 from amsctl.forge.pipeline import Forge
 from amsctl.forge.requests import head_of, repository_path, request_of
+from amsctl.masking import quoted
 
 PLAN: Final = "plan.json"
 MOST_BYTES: Final = 1 << 30
@@ -84,7 +85,9 @@ def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
         with zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
             if names != [PLAN]:
-                raise ForgeError("the artifact is not a plan alone", expected=PLAN, found=", ".join(names[:5]) or "nothing")
+                raise ForgeError(
+                    "the artifact is not a plan alone", expected=PLAN, found=", ".join(quoted(name) for name in names[:5]) or "nothing"
+                )
             size = 0
             with archive.open(PLAN) as inside:
                 while piece := inside.read(_PIECE):

@@ -11,6 +11,7 @@ import httpx
 
 from amsctl.errors import ForgeError
 from amsctl.forge.pipeline import Forge, Job
+from amsctl.masking import Masks, quoted
 from amsctl.version import version
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -30,6 +31,7 @@ class Caller:
         self.job = job
         self._sleep = sleep
         name, before = job.token_header
+        self._masks = Masks((job.token.reveal(),))
         headers = {"User-Agent": f"amsctl/{version()}", name: before + job.token.reveal()}
         if job.forge is Forge.GITHUB:
             headers |= {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -79,7 +81,7 @@ class Caller:
         """The address of the next page; ``None`` after the last. It must be the forge's own: the token goes there."""
         url = answer.links.get("next", {}).get("url")
         if url is not None and not url.startswith(self.job.api + "/"):
-            raise ForgeError(f"{self.job.forge} sends us elsewhere for the next page", where=url)
+            raise ForgeError(f"{self.job.forge} sends us elsewhere for the next page", where=quoted(url, _MOST_SAID))
         return url
 
     def download(self, path: str, stream: IO[bytes], *, most_bytes: int) -> None:
@@ -132,9 +134,9 @@ class Caller:
 
     def _refusal(self, answer: httpx.Response, path: str) -> ForgeError:
         try:
-            said = str(answer.json()["message"])[:_MOST_SAID]
+            said = quoted(str(answer.json()["message"]), _MOST_SAID)
         except (ValueError, KeyError, TypeError):
-            said = answer.reason_phrase
+            said = quoted(answer.reason_phrase, _MOST_SAID)
         hints = {
             401: "the token is not (or no longer) one",
             403: "the job's token may not do this: see permissions",

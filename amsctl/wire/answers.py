@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, TypeVar, assert_never
 
 from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsMalformed, IncompleteRead
+from amsctl.masking import masked, quoted
 from amsctl.model import ABSENT, ALL_UNLIMITED, SERVICE, UNLIMITED, AccountStatus, Amount, Firm, Leg, LiveRow, RowKey
 
 JsonObject: TypeAlias = Mapping[str, object]
@@ -36,7 +37,6 @@ STATUS_WORDS: Final[Mapping[str, AccountStatus]] = {
 }
 _ONE_ACCOUNT: Final = frozenset({"service", "clearingFirm", "accountNumber"})
 """What the documented answers about one account name: limits, EF status, eligible products."""
-_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class AccountEntry:
         """The status as a listing shows it: an unknown word as it came."""
         word = self.status_word
         known = STATUS_WORDS.get(word.strip().lower()) if isinstance(word, str) else None
-        return known.value if known is not None else str(word)
+        return known.value if known is not None else quoted(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,11 @@ class PageMarks:
 
 
 def error_in(body: JsonObject) -> ErrorBody | None:
-    """The failure that a body tells of, or ``None``: any object with ``errorType`` is one, a 200 included (AMS §2)."""
+    """The failure that a body tells of, masked and cut, or ``None``: any object with ``errorType`` is one, a 200 included (AMS §2)."""
     if "errorType" not in body:
         return None
     kind, text = body["errorType"], body.get("error")
-    return ErrorBody(error_type=_brief(kind), text=_brief(text) if text is not None else "")
+    return ErrorBody(error_type=quoted(kind), text=quoted(text) if text is not None else "")
 
 
 def page_marks(body: JsonObject, where: str) -> PageMarks:
@@ -259,10 +259,10 @@ def _check_extra_members(entry: JsonObject, where: str) -> None:
     for name in sorted(entry.keys() - _ROW_MEMBERS):
         if _may_hold_limits(name, entry[name]):
             raise AmsMalformed(
-                f"the row has a member {_brief(name)!r} that may be a limit under another name",
+                f"the row has a member {quoted(name)!r} that may be a limit under another name",
                 where=where,
                 expected="efLimits and cmfLimits, each with long and short",
-                found=f"{_brief(name)}: {_brief(entry[name])}",
+                found=f"{quoted(name)}: {quoted(entry[name])}",
                 hint="nothing is concluded from this account; ask CME what it means, and report it",
             )
 
@@ -331,13 +331,13 @@ def _amounts(side: object, shown_as: UnlimitedShownAs) -> tuple[Amount, Amount] 
             return UNLIMITED, UNLIMITED
         return _Misshapen(expected=whole, found="no such member" if side is ABSENT else "null")
     if not isinstance(side, dict):
-        return _Misshapen(expected=whole, found=_brief(side))
+        return _Misshapen(expected=whole, found=quoted(side))
     if not side.keys() <= _LEG_NAMES or (not side and shown_as is not UnlimitedShownAs.LEG_ABSENT):
-        return _Misshapen(expected=whole, found=_brief(side))
+        return _Misshapen(expected=whole, found=quoted(side))
     amounts = [_amount(side.get(leg, ABSENT), shown_as) for leg in ("long", "short")]
     for leg, amount in zip(("long", "short"), amounts, strict=True):
         if amount is None:
-            found = "no such member" if leg not in side else _brief(side[leg])
+            found = "no such member" if leg not in side else quoted(side[leg])
             return _Misshapen(leg=leg, expected=_LEG_SHAPES[shown_as], found=found)
     long, short = amounts
     assert long is not None
@@ -456,7 +456,7 @@ def _check_spelling(entry: JsonObject, names: Collection[str], where: str) -> No
         meant = folded.get(_folded(given))
         if meant is not None and given != meant:
             raise AmsMalformed(
-                f"a member is spelled otherwise than {meant}", where=where, expected=meant, found=_brief(given), hint="report it to CME"
+                f"a member is spelled otherwise than {meant}", where=where, expected=meant, found=quoted(given), hint="report it to CME"
             )
 
 
@@ -482,7 +482,7 @@ def _execution_firm(entry: JsonObject, where: str) -> str:
 def _objects(body: JsonObject, name: str, where: str) -> Sequence[JsonObject]:
     _check_spelling(body, (name,), where)
     if name not in body:
-        raise AmsMalformed("the answer lacks its list", where=where, expected=name, found=_brief(sorted(body)))
+        raise AmsMalformed("the answer lacks its list", where=where, expected=name, found=quoted(sorted(body)))
     items: list[JsonObject] = []
     for item in _items(body[name], name, where):
         if not isinstance(item, dict):
@@ -514,14 +514,9 @@ def _text(value: object, name: str, where: str) -> str:
 def _optional_text(value: object, name: str, where: str) -> str | None:
     """A text for display only: blanks around it are cut, an empty one is none."""
     if value is None or isinstance(value, str):
-        return (value or "").strip() or None
+        return masked((value or "").strip()) or None
     raise _odd(name, where, "a text", value)
 
 
 def _odd(what: str, where: str, expected: str, found: object) -> AmsMalformed:
-    return AmsMalformed(f"{what} is not usable", where=where, expected=expected, found=_brief(found))
-
-
-def _brief(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return AmsMalformed(f"{what} is not usable", where=where, expected=expected, found=quoted(found))
