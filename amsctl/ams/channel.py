@@ -18,6 +18,7 @@ from amsctl.ams.retrying import RETRIED_STATUSES, RetryBudget, backoff_seconds, 
 from amsctl.ams.transport import Line, Origin, RawAnswer, Transport, open_transport
 from amsctl.config import AuthType, Environment, Requests
 from amsctl.errors import AmsctlError, AmsError, AmsMalformed, AmsNoAnswer, AmsRefused, AmsUnreachable, ConfigError
+from amsctl.masking import quoted
 from amsctl.wire.answers import error_in
 from amsctl.wire.paths import query_value
 
@@ -71,8 +72,8 @@ def target_of(path: str, query: Mapping[str, str]) -> str:
 def judged(answer: RawAnswer, *, where: str) -> JsonObject:
     """The JSON object of a good answer.
 
-    Raises AmsRefused for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects and for
-    bodies that are not a JSON object.
+    Raises AmsRefused for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects, for bodies
+    that are not a JSON object, and for every 2xx but 200.
     """
     status = answer.status
     if 300 <= status < 400:
@@ -94,12 +95,32 @@ def judged(answer: RawAnswer, *, where: str) -> JsonObject:
             hint=_status_hint(status),
         )
     if 200 <= status < 300 and body is not None:
-        return body
+        return _whole(answer, body, where)
     if body is not None or 400 <= status < 500:
         raise AmsRefused(f"the AMS refused (HTTP {status})", http_status=status, where=where, hint=_status_hint(status))
     page = "web page" in reason
     what = f"the AMS answered a web page (HTTP {status})" if page else f"the answer of the AMS is not usable (HTTP {status}): {reason}"
     raise AmsMalformed(what, http_status=status, where=where, hint=CLOSURE if page or status == 503 else None)
+
+
+_WHOLE: Final = 200
+"""The one status of a whole answer of the AMS. Every other of its kind says something else: 202 not yet, 203 changed on the way, 206 a part, 207 several,
+226 a difference."""
+
+
+def _whole(answer: RawAnswer, body: JsonObject, where: str) -> JsonObject:
+    """The body, of an answer that is the whole: anything less would make a part of an account look like all of it."""
+    ranged = answer.header("content-range")
+    if answer.status == _WHOLE and not ranged:
+        return body
+    raise AmsMalformed(
+        "the answer of the AMS is a part" if ranged else "the AMS answered with a status of no documented answer",
+        http_status=answer.status,
+        where=where,
+        expected="HTTP 200 and the whole",
+        found=f"HTTP {answer.status}" + (f", Content-Range {quoted(ranged)}" if ranged else ""),
+        hint="nothing is concluded from it; is there a cache or a proxy on the way?",
+    )
 
 
 def _json_of(answer: RawAnswer) -> tuple[JsonObject | None, str]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from amsctl.ams.client import open_reader
+from amsctl.ams.writer import open_writer
 from amsctl.config import Auth, AuthType, Secret
-from amsctl.errors import AmsMalformed, IncompleteRead
+from amsctl.errors import AmsError, AmsMalformed, AmsRefused, IncompleteRead
 from amsctl.model import Firm
 from tests.ams.doubles import JumpingClock, answer, environment, requests, run, wire
 from tests.hostile.canaries import CANARIES
@@ -76,3 +77,42 @@ def test_a_secret_that_an_unusable_answer_repeats_is_masked(body: dict[str, Any]
     problem = caught.value
     assert SECRET not in f"{problem} {problem.args} {problem.what} {problem.where} {problem.found}"
     assert "•••" in str(problem)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [201, 202, 203, 206, 207, 208, 226, 299])
+def test_a_status_that_is_not_200_is_no_answer(status: int, method: str) -> None:
+    """A part, a promise, a copy changed on the way, a difference: none of them is the whole. Of a POST the outcome is unknown then, not refused."""
+    problem = _judged(answer(json.dumps({"limits": []}), status=f"{status} Odd"), method)
+    assert isinstance(problem, AmsMalformed)
+    assert problem.http_status == status
+    assert problem.found == f"HTTP {status}"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [200, 206])
+def test_an_answer_that_names_its_part_is_none(status: int, method: str) -> None:
+    """Also where its status claims otherwise."""
+    problem = _judged(answer("{}", status=f"{status} Odd", headers="Content-Range: bytes 0-1/4711\r\n"), method)
+    assert isinstance(problem, AmsMalformed)
+    assert problem.found == f"HTTP {status}, Content-Range bytes 0-1/4711"
+
+
+@pytest.mark.parametrize("status", [201, 206, 226])
+def test_a_failure_told_by_the_body_is_one_whatever_the_status(status: int) -> None:
+    problem = _judged(answer(json.dumps({"errorType": "400", "error": "Bad Request"}), status=f"{status} Odd"), "GET")
+    assert isinstance(problem, AmsRefused)
+
+
+def _judged(body: bytes, method: str) -> AmsError:
+    async def within() -> AmsError:
+        async with (
+            wire(lambda heard: body) as served,
+            open_writer(environment(served.url), requests(retries=0), clock=JumpingClock()) as writer,
+        ):
+            with pytest.raises(AmsError) as caught:
+                await (writer.reader.firms() if method == "GET" else writer.post("/status/clearing/F", {}, {"a": 1}))
+            assert len(served.heard) == 1
+            return caught.value
+
+    return run(within())
