@@ -8,10 +8,12 @@ cookie jar, no proxies or certificates from the environment, no netrc, and no he
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import re
 import ssl
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -505,14 +507,15 @@ def _tls_reason(error: aiohttp.ClientError) -> str:
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """Always verifying, TLS 1.2 or newer, with the configured CA file (instead of the system's) and client certificate.
 
-    Built by hand: ``ssl.create_default_context`` would write session keys to wherever SSLKEYLOGFILE points.
+    Built by hand: ``ssl.create_default_context`` would write session keys to wherever SSLKEYLOGFILE points, and OpenSSL's default paths are
+    SSL_CERT_FILE and SSL_CERT_DIR where these are set.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
         if tls.ca_file is None:
-            context.load_default_certs()
+            _load_fixed_store(context)
         else:
             context.load_verify_locations(cafile=tls.ca_file)
     except (OSError, ssl.SSLError):
@@ -525,6 +528,36 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             expected = "PEM files of a certificate and its unencrypted key"
             raise ConfigError("the client certificate cannot be used", where=tls.certificate_file, expected=expected) from None
     return context
+
+
+def _load_fixed_store(context: ssl.SSLContext) -> None:
+    """The certificates that the system trusts, at the places that OpenSSL was built for (on Windows, its stores); those of certifi where there are none.
+
+    Nothing of the environment has a say.
+    """
+    if sys.platform == "win32":  # pragma: no cover
+        for store in ("CA", "ROOT"):
+            for certificate, encoding, trust in ssl.enum_certificates(store):
+                if encoding == "x509_asn" and (trust is True or ssl.Purpose.SERVER_AUTH.oid in trust):
+                    with contextlib.suppress(ssl.SSLError):  # one that is malformed costs no other, as in ssl itself
+                        context.load_verify_locations(cadata=certificate)
+        return
+    paths = ssl.get_default_verify_paths()
+    file = paths.openssl_cafile if os.path.isfile(paths.openssl_cafile) else None
+    folder = paths.openssl_capath if _holds_files(paths.openssl_capath) else None
+    if file is None and folder is None:
+        import certifi  # wanted where Python was built for another system alone
+
+        file = certifi.where()
+    context.load_verify_locations(cafile=file, capath=folder)
+
+
+def _holds_files(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return False
 
 
 def _proxy(url: str | None) -> tuple[yarl.URL, str | None] | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import socket
 import ssl
+import subprocess
 from pathlib import Path
 
+import certifi
 import pytest
+import trustme
 
 from amsctl.ams.client import open_reader
+from amsctl.ams.transport import tls_context
 from amsctl.ams.writer import open_writer
 from amsctl.config import Auth, AuthType, Tls
 from amsctl.errors import AmsNoAnswer, AmsUnreachable
 from tests.ams.doubles import environment, requests, run, wire
 from tests.ams.test_tls import Pki, _cases, _proxy, pki, served
+from tests.ams.test_transport import send
 from tests.hostile.canaries import CANARIES
 from tests.hostile.stub import auth, post, sound
 
@@ -96,3 +104,61 @@ def test_the_surroundings_of_the_process_take_no_part_in_a_handshake(pki: Pki, m
     assert not keys.exists()
     # The same handshake by the standard library's usual context would have written them.
     assert ssl.create_default_context().keylog_filename == str(keys)
+
+
+def _trusted_by_default(port: int) -> bool:
+    """Whether the standard library's usual context trusts the server: the proof that the surroundings below would work on it."""
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        try:
+            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost").close()
+        except ssl.SSLCertVerificationError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "both"])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_certificates_of_the_environment_are_not_trusted(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, fresh: bool
+) -> None:
+    """Without tls.caFile the system's own list is used, whatever OpenSSL's variables say; with it, nothing of them is added."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    # Both names of a subject that OpenSSL looks up are made of its hash, which its own program tells.
+    said = subprocess.run(["openssl", "x509", "-noout", "-subject_hash", "-in", pki.ca_file], capture_output=True, text=True, check=True)
+    shutil.copy(pki.ca_file, folder / f"{said.stdout.strip()}.0")
+    if variable in ("SSL_CERT_FILE", "both"):
+        monkeypatch.setenv("SSL_CERT_FILE", pki.ca_file)
+    if variable in ("SSL_CERT_DIR", "both"):
+        monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    other = trustme.CA()
+    other.cert_pem.write_to_path(str(tmp_path / "other.pem"))
+
+    async def within() -> None:
+        async with wire(sound, tls=served(pki.ca.issue_cert("localhost"))) as server:
+            assert await asyncio.to_thread(_trusted_by_default, server.port)
+            for tls in (Tls(), Tls(ca_file=str(tmp_path / "other.pem"))):
+                with pytest.raises(AmsUnreachable, match="nothing was sent"):
+                    await send(f"https://localhost:{server.port}/rest/v2", "/myFirms/", fresh=fresh, tls=tls)
+            assert server.heard == []
+
+    run(within())
+
+
+def test_a_system_without_a_list_of_its_own_gets_certifi_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the places that OpenSSL was built for hold nothing, and also where one of them is empty; never the environment's."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "not-asked"))
+    nowhere = ssl.get_default_verify_paths()._replace(openssl_cafile=str(tmp_path / "none"), openssl_capath=str(tmp_path / "none"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    there.load_verify_locations(certifi.where())
+    assert tls_context(Tls()).cert_store_stats() == there.cert_store_stats()
+    assert there.cert_store_stats()["x509_ca"] > 50
+    one = trustme.CA()
+    one.cert_pem.write_to_path(str(tmp_path / "system.pem"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere._replace(openssl_cafile=str(tmp_path / "system.pem")))
+    assert tls_context(Tls()).cert_store_stats()["x509_ca"] == 1
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "0.0").write_bytes(b"")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere._replace(openssl_capath=str(tmp_path / "folder")))
+    assert tls_context(Tls()).cert_store_stats()["x509_ca"] == 0  # a folder is looked into when a certificate is wanted
