@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -55,13 +57,29 @@ class Recorders:
             raise failed
 
 
+def _private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, _OWNER_ALONE)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a device or a pipe is the user's to guard
+            os.fchmod(descriptor, _OWNER_ALONE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+_OWNER_ALONE: Final = 0o600
+
+
 class EventsFile:
-    """One JSON object a line, written as it happens (``amsctl.events/v1``): start, each step's outcome, finish."""
+    """One JSON object a line, written as it happens (``amsctl.events/v1``): start, each step's outcome, finish. Readable by its owner alone, like the
+    plan, whatever its mode was.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            self._file: TextIO = open(path, "w", encoding="ascii")  # noqa: SIM115  closed by __exit__
+            self._file: TextIO = open(path, "w", encoding="ascii", opener=_private)  # noqa: SIM115  closed by __exit__
         except OSError as problem:
             raise RecordingFailed("the events file cannot be written", where=path, found=problem.strerror) from None
 

@@ -72,7 +72,7 @@ def command(
         _ask(session)
     approval = approve(found, session.sources(), chosen, clock, verdict_sha256=verdict_sha256, reason=reason)
     path = out or approval_file(file, approval.statement.by)
-    write_atomically(path, [approval_text(approval)])
+    write_atomically(path, [approval_text(approval)], private=True)
     session.console.note(f"approved by {approval.statement.by} until {approval.statement.expires_at}")
     session.console.result(f"{path}\n")
 

@@ -104,7 +104,7 @@ def reviews_command(session: Session, out: str, commit: str | None, artifact: st
 
     with _caller(session) as caller:
         found = reviews_of(caller, commit, stamp(SystemClock()), artifact=artifact, content=_content)
-    write_atomically(out, json_text(found))
+    write_atomically(out, json_text(found), private=True)
     session.console.note(f"reviews of {found['url']} written to {out}")
 
 
