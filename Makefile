@@ -85,6 +85,7 @@ LOCK := uv pip compile pyproject.toml --upgrade --universal --python-version 3.1
 lock:
 	@command -v uv >/dev/null || { echo "make lock: uv is not installed (any version from 0.5 will do)" >&2; exit 1; }
 	$(LOCK) --output-file requirements/runtime.lock
+	$(LOCK) --extra postgresql --output-file requirements/pipeline.lock
 	$(LOCK) --group dev --output-file requirements/dev.lock
 
 clean:

@@ -32,6 +32,13 @@ def pipeline_text(system: str, *parts: str) -> str:
     return (inside if inside.is_file() else beside).read_text(encoding="utf-8")
 
 
+def pipeline_lock() -> str:
+    """What amsctl needs in a pipeline, PostgreSQL included, each package by version and hashes; amsctl itself is not in it."""
+    inside = _INSIDE.joinpath("pipelines", "pipeline.lock")
+    beside = _INSIDE.parent.joinpath("requirements", "pipeline.lock")
+    return (inside if inside.is_file() else beside).read_text(encoding="utf-8")
+
+
 def schema_text(name: str) -> str:
     """The text of a schema by its name, such as ``account.v1``."""
     return (schemas_folder() / f"{name}.json").read_text(encoding="utf-8")

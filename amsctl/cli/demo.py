@@ -22,6 +22,8 @@ Examples:
 
 EXAMPLE_URL: Final = "http://127.0.0.1:8480/rest/v2"
 """Where the example's project file expects the sandbox; the demo puts its own in place of it."""
+EPHEMERAL: Final = "  ledger: {ephemeral: accepted}\n"
+"""What the demo writes into its copy: its own ledger, which ends with it."""
 
 
 class DemoFailed(AmsctlError):
@@ -54,7 +56,9 @@ def command(session: Session, keep: str | None) -> int:
                 found=problem.strerror or str(problem),
                 hint="name a folder that does not exist yet",
             ) from None
-        _point_at(folder, EXAMPLE_URL, sandbox.url)
+        _replace(folder, EXAMPLE_URL, sandbox.url)
+        # In a pipeline, too: what the demo writes is at a sandbox that ends with it, and so may its record.
+        _replace(folder, "  environments:\n", f"{EPHEMERAL}  environments:\n")
         say = session.console.result
         say(f"A sandbox AMS is running at {sandbox.url}, a limits repository is in {visible(folder)}.\n")
         plan_file = os.path.join(temporary, "plan.json")
@@ -64,7 +68,9 @@ def command(session: Session, keep: str | None) -> int:
             _run(session, "Carry out exactly that plan, and verify every step.", ["-C", folder, "apply", plan_file], 0)
             _run(session, "Plan again: nothing is left to do.", ["-C", folder, "plan", "--detailed-exitcode"], 0)
         finally:
-            _point_at(folder, sandbox.url, EXAMPLE_URL)  # what is kept belongs to ``amsctl sandbox``
+            # What is kept belongs to ``amsctl sandbox``.
+            _replace(folder, sandbox.url, EXAMPLE_URL)
+            _replace(folder, EPHEMERAL, "")
         say(_NEXT.format(folder=visible(keep) if keep else "limits", init="" if keep else "\n  amsctl demo --keep limits"))
     return 0
 
@@ -78,7 +84,7 @@ Done: the second plan found no changes. What to try next:{init}
 """
 
 
-def _point_at(folder: str, before: str, after: str) -> None:
+def _replace(folder: str, before: str, after: str) -> None:
     path = os.path.join(folder, "amsctl.yaml")
     with open(path, encoding="utf-8") as file:
         text = file.read()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from amsctl.resources import pipeline_text
+from amsctl.resources import pipeline_lock, pipeline_text
 from amsctl.version import version
 
 _PROJECT: Final = """\
@@ -33,6 +33,22 @@ spec:
         clientId: "${AMS_API_ID}"
         clientSecret: "${AMS_API_SECRET}"
       protected: true                 # apply wants a saved plan
+"""
+
+_LEDGER: Final = """\
+  # The record of every write. In a pipeline AMS_LEDGER_URL must name one that outlives the job: postgresql://USER:PASSWORD@HOST/NAME, or
+  # sqlite:////a/file/outside/of/the/checkout. By hand, without the variable, it is .amsctl/ledger.db.
+  ledger: {url: "${AMS_LEDGER_URL}"}
+"""
+
+HASH_TO_COME: Final = "HASH-OF-THE-WHEEL-OF-AMSCTL"
+"""Stands in the lock of a new repository where a person must write what the release says; the set-up refuses it."""
+_LOCK: Final = f"""\
+# What the pipeline installs beside the credentials: these versions, and only files with these hashes (pip install --require-hashes).
+# amsctl itself: write the SHA-256 of its wheel, as the release tells it, in place of {HASH_TO_COME}. Until then the set-up
+# installs nothing. amsctl init writes the rest anew for every version.
+amsctl==VERSION \\
+    --hash=sha256:{HASH_TO_COME}
 """
 
 _ACCOUNT: Final = """\
@@ -65,7 +81,8 @@ spec:
 
 _GITHUB: Final = """\
 # A pull request is planned and commented on; what is merged to main is applied with the plan that was reviewed; drift is looked for every morning.
-# Secrets: AMS_API_ID and AMS_API_SECRET, for applying those of the environment new-release. docs/howto/pipeline.md of amsctl tells more.
+# Secrets: AMS_API_ID and AMS_API_SECRET, for applying those of the environment new-release, and AMS_LEDGER_URL, where the record
+# of every write is kept. docs/howto/pipeline.md of amsctl tells more.
 name: limits
 on:
   pull_request:
@@ -118,7 +135,7 @@ jobs:
 
 _GITLAB: Final = """\
 # A merge request is planned and commented on; what is merged is applied with the plan that was reviewed; a pipeline schedule looks for drift.
-# Variables: AMS_API_ID, AMS_API_SECRET and AMSCTL_GITLAB_TOKEN, masked and hidden. docs/howto/pipeline.md of amsctl tells more.
+# Variables: AMS_API_ID, AMS_API_SECRET, AMS_LEDGER_URL and AMSCTL_GITLAB_TOKEN, masked and hidden. docs/howto/pipeline.md of amsctl tells more.
 include:
   - local: .gitlab/amsctl/plan.yml
     inputs: {environment: new-release, version: "VERSION"}
@@ -131,6 +148,8 @@ include:
 _IGNORE: Final = """\
 .amsctl/
 plan.json
+plan.md
+plan.html
 *.plan.json
 report.json
 *.report.json
@@ -182,6 +201,9 @@ def starter_files(ci: str) -> Mapping[str, str]:
     here runs beside the credentials.
     """
     files = dict(FILES)
+    if ci != "none":
+        files["amsctl.yaml"] += _LEDGER
+        files["pipeline.lock"] = _LOCK.replace("VERSION", version()) + pipeline_lock()
     if ci == "github":
         files[".github/workflows/limits.yml"] = _GITHUB.replace("VERSION", version())
         for name in _ACTIONS:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.project.checkout import ROOT, pyproject
 
-LOCKS = ("runtime.lock", "dev.lock")
+LOCKS = ("runtime.lock", "pipeline.lock", "dev.lock")
 
 
 def lock(name: str) -> dict[str, tuple[Requirement, tuple[str, ...]]]:
@@ -32,6 +32,8 @@ def asked_for(name: str) -> list[Requirement]:
     written = list(pyproject()["project"]["dependencies"])
     if name == "dev.lock":
         written += pyproject()["dependency-groups"]["dev"]
+    if name == "pipeline.lock":
+        written += pyproject()["project"]["optional-dependencies"]["postgresql"]
     return [Requirement(text) for text in written]
 
 
@@ -85,8 +87,11 @@ def test_locks_are_closed(name: str) -> None:
 
 def test_tests_run_with_what_users_run_with() -> None:
     """A package has one version in both locks."""
-    runtime, dev = lock("runtime.lock"), lock("dev.lock")
-    assert {key: version(requirement) for key, (requirement, _) in runtime.items()} == {key: version(dev[key][0]) for key in runtime}
+    dev = lock("dev.lock")
+    for name in ("runtime.lock", "pipeline.lock"):
+        users = lock(name)
+        assert {key: version(requirement) for key, (requirement, _) in users.items()} == {key: version(dev[key][0]) for key in users}
+    assert lock("pipeline.lock").keys() - lock("runtime.lock").keys() == {"psycopg", "psycopg-binary"}
 
 
 @pytest.mark.parametrize("name", LOCKS)
