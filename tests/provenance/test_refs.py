@@ -1,0 +1,167 @@
+"""A name stands for one thing, in full, or it is Unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amsctl.provenance.refs import Resolved, branch_named, head, resolve
+from tests.provenance.repositories import Repo, reason
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    made = Repo(tmp_path / "repo")
+    made.commit({"a": "one\n"})
+    made.git("branch", "other")
+    made.commit({"a": "two\n"})
+    return made
+
+
+def test_a_branch_a_tag_and_a_commit(repo: Repo) -> None:
+    """Short or in full; a tag names what it is of, however many tags in a row."""
+    at, repository = repo.git("rev-parse", "HEAD"), repo.repository
+    repo.git("update-ref", "refs/remotes/origin/main", at)
+    repo.git("tag", "-a", "-m", "x", "v1")
+    repo.git("tag", "-a", "-m", "x", "v2", "v1")
+    assert resolve(repository, "main") == Resolved(ref="refs/heads/main", commit=at)
+    assert resolve(repository, "refs/heads/main") == Resolved(ref="refs/heads/main", commit=at)
+    assert resolve(repository, "origin/main") == Resolved(ref="refs/remotes/origin/main", commit=at)
+    assert resolve(repository, "v2") == Resolved(ref="refs/tags/v2", commit=at)
+    assert resolve(repository, at) == Resolved(ref=None, commit=at)
+    assert resolve(repository, at.upper()) == Resolved(ref=None, commit=at)
+    tag = repo.git("rev-parse", "refs/tags/v2")
+    assert resolve(repository, tag) == Resolved(ref=None, commit=at)
+    assert Resolved(ref="refs/tags/v2", commit=at).branch is None
+    assert Resolved(ref="refs/heads/main", commit=at).branch == "refs/heads/main"
+
+
+@pytest.mark.parametrize(
+    ("ref", "name", "both"),
+    [
+        ("refs/tags/main", "main", "refs/tags/main and refs/heads/main"),
+        ("refs/heads/origin/main", "origin/main", "refs/heads/origin/main and refs/remotes/origin/main"),
+        ("refs/main", "main", "refs/main and refs/heads/main"),
+        ("refs/remotes/main/HEAD", "main", "refs/heads/main and refs/remotes/main/HEAD"),
+        ("refs/remotes/main", "main", "refs/heads/main and refs/remotes/main"),
+    ],
+)
+def test_two_of_one_name_are_refused(ref: str, name: str, both: str, repo: Repo) -> None:
+    """Whatever git would take first; both are named, and in full each is taken."""
+    if name == "origin/main":
+        repo.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    repo.git("update-ref", ref, "refs/heads/other")
+    assert f"{name} is ambiguous: {both}; name one in full" in reason(resolve(repo.repository, name))
+    assert resolve(repo.repository, ref) == Resolved(ref=ref, commit=repo.git("rev-parse", "other"))
+
+
+def test_a_branch_that_is_called_like_a_commit(repo: Repo) -> None:
+    """Neither the one nor the other."""
+    at = repo.git("rev-parse", "HEAD")
+    repo.git("update-ref", f"refs/heads/{at}", "refs/heads/other")
+    assert f"is ambiguous: the commit {at} and refs/heads/{at}" in reason(resolve(repo.repository, at))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "main~3", "main^", "main^{tree}", "main^{/x}", ":/change", ":a", "main:a", "@{-1}", "main@{1}", "@", "main@{upstream}", "^main", "main..other",
+        "-x", "--all", "", " ", "main ", "a\nb", "main\0", "*", "ma?n", "[m]ain", "../main", "a/../main", "a//b", "/main", "main/", "main.", ".main", "a/.b",
+        "main.lock", "a\\b", "refs/heads/*",
+    ],
+)  # fmt: skip
+def test_the_language_of_revisions_is_refused(name: str, repo: Repo) -> None:
+    """What it means changes with what is checked out and with who asks."""
+    assert "is not the name of a branch; name a branch" in reason(resolve(repo.repository, name))
+    assert "is not the name of a branch" in reason(branch_named(repo.repository, name))
+
+
+@pytest.mark.parametrize("name", ["HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD"])
+def test_what_is_checked_out_is_no_branch(name: str, repo: Repo) -> None:
+    """Also where a branch is called so."""
+    repo.git("update-ref", f"refs/heads/{name}", "HEAD")
+    assert "is whatever is checked out, not a branch" in reason(resolve(repo.repository, name))
+    assert not isinstance(head(repo.repository), str)
+
+
+def test_what_is_not_there(repo: Repo) -> None:
+    """The repository is named, and how to fetch it; an abbreviated id and a commit that is missing are not guessed."""
+    said = reason(resolve(repo.repository, "origin/nope"))
+    assert f"there is no branch or tag origin/nope in {repo.folder}" in said
+    assert "git fetch origin nope:refs/remotes/origin/nope" in said
+    assert "there is no branch" in reason(resolve(repo.repository, repo.git("rev-parse", "--short", "HEAD")))
+    assert "is missing in this repository" in reason(resolve(repo.repository, "1" * 40))
+    assert "there is no branch" in reason(resolve(repo.repository, "1" * 64))
+    assert branch_named(repo.repository, "nope") is None
+
+
+def test_what_is_no_commit(repo: Repo) -> None:
+    """A blob, a tree, a tag of one, a ref to one."""
+    blob = repo.git("rev-parse", "HEAD:a")
+    repo.git("update-ref", "refs/heads-of/blob", blob)
+    repo.git("tag", "-a", "-m", "x", "of-blob", blob)
+    assert "is a blob, not a commit" in reason(resolve(repo.repository, blob))
+    assert "refs/tags/of-blob: " in reason(resolve(repo.repository, "of-blob"))
+    assert "refs/heads-of/blob: " in reason(resolve(repo.repository, "refs/heads-of/blob"))
+    at = repo.git("rev-parse", "HEAD")
+    for number in range(12):
+        repo.git("tag", "-a", "-m", "x", f"t{number}", at)
+        at = repo.git("rev-parse", f"refs/tags/t{number}")
+    assert "more than 10 tags in a row" in reason(resolve(repo.repository, "t11"))
+
+
+def test_a_broken_ref_is_not_passed_over(repo: Repo) -> None:
+    """Nor is the next place looked at."""
+    (repo.folder / ".git/refs/heads/main").write_text("nonsense\n")
+    repo.git("update-ref", "refs/remotes/origin/other", "refs/heads/other")
+    for answer in (resolve(repo.repository, "main"), branch_named(repo.repository, "main")):
+        assert "ignoring broken ref refs/heads/main" in reason(answer)
+    assert "git says: No such ref: HEAD" in reason(head(repo.repository))
+
+
+def test_packed_refs_are_refs(repo: Repo) -> None:
+    """Wherever git keeps them."""
+    at = repo.git("rev-parse", "HEAD")
+    repo.git("pack-refs", "--all")
+    assert resolve(repo.repository, "main") == Resolved(ref="refs/heads/main", commit=at)
+
+
+def test_the_branch_of_origin_comes_first(repo: Repo) -> None:
+    """What a setting or a forge calls main is origin's, whatever a local branch of that name holds."""
+    repo.git("update-ref", "refs/remotes/origin/main", "refs/heads/other")
+    other, at = repo.git("rev-parse", "other"), repo.git("rev-parse", "HEAD")
+    assert branch_named(repo.repository, "main") == Resolved(ref="refs/remotes/origin/main", commit=other)
+    assert branch_named(repo.repository, "refs/heads/main") == Resolved(ref="refs/remotes/origin/main", commit=other)
+    repo.git("update-ref", "-d", "refs/remotes/origin/main")
+    assert branch_named(repo.repository, "main") == Resolved(ref="refs/heads/main", commit=at)
+    repo.git("update-ref", "refs/remotes/origin/bad", repo.git("rev-parse", "HEAD:a"))
+    assert "refs/remotes/origin/bad: " in reason(branch_named(repo.repository, "bad"))
+
+
+def test_what_is_checked_out(repo: Repo, tmp_path: Path) -> None:
+    """On a branch, on none, before the first commit; never by the name of a branch that is called HEAD."""
+    at = repo.git("rev-parse", "HEAD")
+    repo.git("update-ref", "refs/heads/HEAD", "refs/heads/other")
+    assert head(repo.repository) == Resolved(ref="refs/heads/main", commit=at)
+    repo.git("update-ref", "-d", "refs/heads/HEAD")
+    repo.git("checkout", "--quiet", "--detach")
+    assert head(repo.repository) == Resolved(ref=None, commit=at)
+    assert head(Repo(tmp_path / "new").repository) is None
+    path = repo.folder / ".git/HEAD"
+    path.write_text("1" * 40 + "\n")
+    assert "is missing" in reason(head(repo.repository))
+
+
+def test_what_was_fetched(repo: Repo, tmp_path: Path) -> None:
+    """One thing is a commit; two, or none, are unknown."""
+    clone = Repo.clone(repo.folder, tmp_path / "clone")
+    assert "FETCH_HEAD cannot be read" in reason(resolve(clone.repository, "FETCH_HEAD"))
+    clone.git("fetch", "--quiet", "origin", "other")
+    assert resolve(clone.repository, "FETCH_HEAD") == Resolved(ref=None, commit=repo.git("rev-parse", "other"))
+    clone.git("fetch", "--quiet", "origin", "other", "main")
+    assert "FETCH_HEAD names 2 commits" in reason(resolve(clone.repository, "FETCH_HEAD"))
+    (clone.folder / ".git/FETCH_HEAD").write_text("1" * 40 + "\t\tbranch\nnonsense\n")
+    assert "FETCH_HEAD names 1 commits" in reason(resolve(clone.repository, "FETCH_HEAD"))
+    (clone.folder / ".git/FETCH_HEAD").write_text("1" * 40 + "\t\tbranch\n")
+    assert "FETCH_HEAD: the object" in reason(resolve(clone.repository, "FETCH_HEAD"))
