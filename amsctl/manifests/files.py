@@ -115,7 +115,12 @@ def discover(root: str, starts: Sequence[Start], *, explicit: bool, projects: bo
     are files like any other. A link must lead to a place
     below ``root`` (below the named folder, where that lies elsewhere).
     """
-    return _Search(files.real(root), explicit, projects, files).run(starts)
+    try:
+        top = files.real(root)
+    except OSError as error:
+        what = "the folder of the project cannot be looked at"
+        return Found(diagnostics=[Diagnostic(code="unreadable", what=what, source=Source(PROJECT_FILE, 1, 1), found=error.strerror)])
+    return _Search(top, explicit, projects, files).run(starts)
 
 
 class _Search:

@@ -92,8 +92,12 @@ def load_project(directory: str | os.PathLike[str], files: Files = DISK) -> Proj
     Raises :class:`ConfigError` when there is no such file, :class:`ManifestErrors` with all findings when it is wrong.
     """
     root = os.path.realpath(directory)
-    path = files.real(os.path.join(root, PROJECT_FILE))
-    if not files.exists(path):
+    try:
+        path = files.real(os.path.join(root, PROJECT_FILE))
+        there = files.exists(path)
+    except OSError as error:
+        raise ConfigError(f"{PROJECT_FILE} cannot be looked at", where=os.fspath(directory), found=error.strerror) from None
+    if not there:
         raise ConfigError(f"no {PROJECT_FILE} in {os.fspath(directory)}", hint=_where_else(root))
     findings = Findings(PROJECT_FILE)
     documents = _documents(path, findings, files)

@@ -58,10 +58,10 @@ def find(folder: str | os.PathLike[str], environ: Mapping[str, str] | None = Non
     git_folder = _git_folder(top)
     if isinstance(git_folder, Unknown):
         return git_folder
-    parent = _parent_of_submodule(top, git_folder)
-    if parent is not None:
+    around = _brought_along_by(top, git_folder)
+    if around is not None:
         return Unknown(
-            reason=f"{top} is a submodule of {parent}: its branches are not those that changes of {parent} are reviewed on",
+            reason=f"{top} is a submodule of {around}: its branches are not those that changes of {around} are reviewed on",
             hint="clone it on its own, and run amsctl there; or move the files into the repository itself",
         )
     found = program(environ, top)
@@ -139,18 +139,30 @@ def _git_folder(top: str) -> str | Unknown:
     return os.path.realpath(os.path.join(top, named))
 
 
-def _parent_of_submodule(top: str, git_folder: str) -> str | None:
-    """The repository that holds this one as a submodule: git keeps those within the ``.git`` of the repository around them."""
-    if git_folder == os.path.join(top, _GIT) or os.path.isfile(os.path.join(git_folder, "commondir")):
-        return None  # a repository that was made here, or a linked worktree of one
+def _brought_along_by(top: str, git_folder: str) -> str | None:
+    """The repository around this one that has brought it along: its ``.git`` leads to a place in that one, where git keeps submodules, or a folder of it."""
+    if git_folder == os.path.join(top, _GIT) or _is_linked_worktree(top, git_folder):
+        return None
     above = os.path.dirname(top)
     while above != os.path.dirname(above):
         if os.path.lexists(os.path.join(above, _GIT)):
             around = _git_folder(above)
-            if not isinstance(around, Unknown) and inside(git_folder, around):
+            if inside(git_folder, above) or (not isinstance(around, Unknown) and inside(git_folder, around)):
                 return above
         above = os.path.dirname(above)
     return None
+
+
+def _is_linked_worktree(top: str, git_folder: str) -> bool:
+    """Whether it is where a repository keeps the state of this work tree (``git worktree``): in its ``worktrees``, with a pointer back."""
+    if os.path.basename(os.path.dirname(git_folder)) != "worktrees":
+        return False
+    try:
+        with open(os.path.join(git_folder, "gitdir"), "rb") as stream:
+            back = os.fsdecode(stream.read(_MOST_POINTER).rstrip(b"\r\n"))
+    except OSError:
+        return False
+    return os.path.realpath(os.path.join(git_folder, back)) == os.path.join(top, _GIT)
 
 
 def _told(git: Git) -> tuple[int, bool, str] | Unknown:

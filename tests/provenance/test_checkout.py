@@ -357,3 +357,15 @@ def test_a_folder_of_a_commit_that_cannot_be_read_is_an_error(repo: Repo) -> Non
     with pytest.raises(ManifestErrors) as refused:
         manifests_of(found, project)
     assert f"the object {lost} is missing" in (refused.value.diagnostics[0].found or "")
+
+
+def test_a_commit_whose_top_cannot_be_read_is_an_error(repo: Repo) -> None:
+    """For its manifests and for its project file."""
+    lost = repo.git("rev-parse", "HEAD^{tree}")
+    project = load_project(repo.folder / "limits")
+    os.unlink(repo.folder / ".git/objects" / lost[:2] / lost[2:])
+    with pytest.raises(ManifestErrors) as refused:
+        manifests_of(tree(repo), project)
+    assert f"the object {lost} is missing" in (refused.value.diagnostics[0].found or "")
+    with pytest.raises(ConfigError, match=f"the object {lost} is missing"):
+        load_project(repo.folder / "limits", TreeFiles(tree(repo)))
