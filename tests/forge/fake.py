@@ -38,7 +38,9 @@ class Asked:
 
 @dataclass
 class FakeForge:
-    """What the forge holds; ``failures`` are answered before anything else: (method, part of the path, status, headers), each once."""
+    """What the forge holds; ``failures`` are answered before anything else: (method, part of the path, status, headers), each once.
+    ``permissions`` (GitHub) and ``levels`` (GitLab) are what accounts may do, ``accounts`` what GitLab's other API says of commits: author and signer.
+    """
 
     kind: str = "github"
     repository: str = "firm/limits"
@@ -54,6 +56,13 @@ class FakeForge:
     approvals: dict[int, Json] = field(default_factory=dict)
     pipelines: dict[int, Json] = field(default_factory=dict)
     jobs: dict[int, list[Json]] = field(default_factory=dict)
+    permissions: dict[str, str] = field(default_factory=dict)
+    levels: dict[str, int] = field(default_factory=dict)
+    bots: set[str] = field(default_factory=set)
+    accounts: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    reviewers: list[Json] = field(default_factory=list)
+    viewer: str | None = None
+    clock: str = "2026-01-02T00:00:00Z"
     who: str = "github-actions[bot]"
     app_token: bool = True
     failures: list[tuple[str, str, int, dict[str, str]]] = field(default_factory=list)
@@ -80,18 +89,24 @@ class FakeForge:
                 "GITHUB_SERVER_URL": self.url,
                 "GITHUB_REPOSITORY": self.repository,
                 "GITHUB_SHA": "f" * 40,
+                "GITHUB_GRAPHQL_URL": f"{self.url}/graphql",
                 "GITHUB_TOKEN": TOKEN,
             }
         return {
             "GITLAB_CI": "true",
             "CI_API_V4_URL": self.url,
+            "CI_API_GRAPHQL_URL": f"{self.url}/graphql",
             "CI_PROJECT_ID": self.repository,
             "CI_COMMIT_SHA": "f" * 40,
             "AMSCTL_GITLAB_TOKEN": TOKEN,
         }
 
     def member(self, name: str) -> Json:
-        return {"login": name} if self.github else {"username": name}
+        return {"login": name} if self.github else {"username": name, "id": self.number_of(name)}
+
+    def number_of(self, name: str) -> int:
+        """The number that GitLab gives an account."""
+        return sum(letter << 8 * at for at, letter in enumerate(name.encode()[:6]))
 
     # --- answering ---
 
@@ -104,6 +119,11 @@ class FakeForge:
         prefix = f"/repos/{self.repository}" if self.github else f"/projects/{self.repository}"
         if path == "/user":
             return (403, {"message": "Resource not accessible by integration"}, {}) if self.app_token else (200, self.member(self.who), {})
+        if path == "/graphql":
+            return self._graphql(body)
+        if not self.github and (match := re.fullmatch(r"/users/(\d+)", path)):
+            name = next((one for one in {*self.levels, *self.bots} if self.number_of(one) == int(match[1])), None)
+            return (404, {"message": "Not Found"}, {}) if name is None else (200, {"username": name, "bot": name in self.bots}, {})
         if not path.startswith(prefix):
             return 404, {"message": "Not Found"}, {}
         for pattern, verb, respond in _ROUTES[self.kind]:
@@ -111,6 +131,23 @@ class FakeForge:
             if match and verb == method:
                 return respond(self, match, query, body)
         return 404, {"message": "Not Found"}, {}
+
+    def _graphql(self, body: Any) -> tuple[int, Any, dict[str, str]]:
+        if self.github:
+            return (
+                (200, {"data": None, "errors": [{"message": "no"}]}, {})
+                if self.viewer is None
+                else (200, {"data": {"viewer": {"login": self.viewer}}}, {})
+            )
+        start = int(body["variables"]["after"] or 0)
+        commits = [one["id"] for one in self.commits_of.get(int(body["variables"]["iid"]), [])]
+        nodes = []
+        for commit in commits[start : start + PAGE]:
+            author, signer = self.accounts.get(commit, (None, None))
+            signature = None if signer is None else {"verificationStatus": "VERIFIED", "user": {"username": signer}}
+            nodes.append({"sha": commit, "author": author and {"username": author}, "signature": signature})
+        page = {"hasNextPage": start + PAGE < len(commits), "endCursor": str(start + PAGE)}
+        return 200, {"data": {"project": {"mergeRequest": {"commits": {"pageInfo": page, "nodes": nodes}}}}}, {}
 
     def paged(self, items: list[Json], path: str, query: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         page = int(query.get("page", "1"))
@@ -138,6 +175,7 @@ def _add_comment(forge: FakeForge, match: re.Match[str], query: dict[str, str], 
     number = forge.next_id()
     person = "user" if forge.github else "author"
     made = {"id": number, "body": body["body"], person: forge.member(forge.who), "html_url": f"{forge.url}/comment/{number}"}
+    made |= {"created_at": forge.clock, "updated_at": forge.clock}
     forge.comments.setdefault(int(match[1]), []).append(made)
     return 201, made, {}
 
@@ -145,9 +183,30 @@ def _add_comment(forge: FakeForge, match: re.Match[str], query: dict[str, str], 
 def _edit_comment(forge: FakeForge, match: re.Match[str], query: dict[str, str], body: Any) -> tuple[int, Any, dict[str, str]]:
     for made in (one for listed in forge.comments.values() for one in listed):
         if made["id"] == int(match[match.lastindex or 1]):
-            made["body"] = body["body"]
+            made |= {"body": body["body"], "updated_at": forge.clock}
             return 200, made, {}
     return 404, {"message": "Not Found"}, {}
+
+
+def _take_comment_back(forge: FakeForge, match: re.Match[str], query: dict[str, str], body: Any) -> tuple[int, Any, dict[str, str]]:
+    for listed in forge.comments.values():
+        listed[:] = [one for one in listed if one["id"] != int(match[1])]
+    return 204, None, {}
+
+
+def _permission(forge: FakeForge, match: re.Match[str], query: dict[str, str], body: Any) -> tuple[int, Any, dict[str, str]]:
+    found = forge.permissions.get(match[1], "none")
+    kind = "Bot" if match[1] in forge.bots else "User"
+    return (
+        (403, {"message": "no"}, {}) if found == "refused" else (200, {"permission": found, "user": {"login": match[1], "type": kind}}, {})
+    )
+
+
+def _membership(forge: FakeForge, match: re.Match[str], query: dict[str, str], body: Any) -> tuple[int, Any, dict[str, str]]:
+    name = next((one for one in forge.levels if forge.number_of(one) == int(match[1])), None)
+    if name is None:
+        return 404, {"message": "Not found"}, {}
+    return 200, {"username": name, "access_level": forge.levels[name], "state": "active"}, {}
 
 
 def _add_issue(forge: FakeForge, match: re.Match[str], query: dict[str, str], body: Any) -> tuple[int, Any, dict[str, str]]:
@@ -198,6 +257,8 @@ _ROUTES: dict[str, list[tuple[str, str, Respond]]] = {
         (r"/issues/(\d+)/comments", "GET", _list(lambda f, n: f.comments.get(n, []), "")),
         (r"/issues/(\d+)/comments", "POST", _add_comment),
         (r"/issues/comments/(\d+)", "PATCH", _edit_comment),
+        (r"/issues/comments/(\d+)", "DELETE", _take_comment_back),
+        (r"/collaborators/([^/]+)/permission", "GET", _permission),
         (r"/issues", "GET", _list(_open_issues, "")),
         (r"/issues", "POST", _add_issue),
         (r"/issues/(\d+)", "PATCH", _edit_issue),
@@ -213,6 +274,9 @@ _ROUTES: dict[str, list[tuple[str, str, Respond]]] = {
         (r"/merge_requests/(\d+)/notes", "GET", _list(lambda f, n: f.comments.get(n, []), "")),
         (r"/merge_requests/(\d+)/notes", "POST", _add_comment),
         (r"/merge_requests/(\d+)/notes/(\d+)", "PUT", _edit_comment),
+        (r"/members/all/(\d+)", "GET", _membership),
+        (r"/events", "GET", _list(lambda f, n: f.activity, "")),
+        (r"/merge_requests/(\d+)/reviewers", "GET", _list(lambda f, n: f.reviewers, "")),
         (r"/issues", "GET", _list(_open_issues, "")),
         (r"/issues", "POST", _add_issue),
         (r"/issues/(\d+)", "PUT", _edit_issue),
@@ -277,7 +341,7 @@ def _api(forge: FakeForge) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do_PUT = respond  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = respond  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
