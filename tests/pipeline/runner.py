@@ -105,7 +105,7 @@ class Runner:
         self.artifacts[name] = kept
         number = self.forge.next_id()
         run = {"head_sha": commit, "repository_id": 1, "head_repository_id": 1}
-        self.forge.artifacts.append({"id": number, "name": name, "expired": False, "created_at": f"{number:09}", "workflow_run": run})
+        self.forge.artifacts.append({"id": number, "name": name, "expired": False, "created_at": self.forge.clock, "workflow_run": run})
         if path.is_file():
             self.forge.files[number] = zipped(path.read_bytes(), path.name)
 
@@ -130,6 +130,7 @@ class _Job:
             "GITHUB_ACTOR": contexts["github"]["actor"],
             "GITHUB_EVENT_NAME": contexts["github"]["event_name"],
             "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_REF": "refs/pull/7/merge" if "pull_request" in contexts["github"]["event"] else "refs/heads/main",
             "GITHUB_RUN_ID": "77",
             "GITHUB_STEP_SUMMARY": str(self.work / "summary.md"),
             "RUNNER_TEMP": str(temp),

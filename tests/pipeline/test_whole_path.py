@@ -5,6 +5,7 @@ reviews, the merge, the apply, nothing left to do, and the ledger that tells who
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,13 @@ class Firm:
 
     @property
     def head(self) -> str:
-        return git(self.root, "rev-parse", "change")
+        return git(self.root, "rev-parse", "refs/pull/7/head")
 
     def change(self, short: int, message: str = "RISK-7 more room") -> None:
         git(self.root, "switch", "--quiet", "change")
         (self.root / "accounts" / "dv.yaml").write_text(ACCOUNT.replace("short: 600", f"short: {short}"))
         git(self.root, "commit", "--quiet", "-am", message)
+        git(self.root, "update-ref", "refs/pull/7/head", "change")
         self.forge.pulls[7] = self.pull()
 
     def pull(self, merged: str | None = None, fork: str | None = None) -> dict[str, Any]:
@@ -79,17 +81,21 @@ class Firm:
     def review(self, by: str = "sam", state: str = "APPROVED") -> None:
         listed = self.forge.reviews.setdefault(7, [])
         listed.append(
-            {"user": {"login": by}, "state": state, "commit_id": self.head, "submitted_at": f"2026-01-01T00:00:{len(listed):02}Z"}
+            {"user": {"login": by}, "state": state, "commit_id": self.head, "submitted_at": f"2026-01-03T00:00:{len(listed):02}Z"}
         )
+        self.forge.permissions[by] = "write"
 
     def merge(self) -> str:
+        """Squash it; the branch is gone then, and the request's head is where the forge keeps it."""
+        head, commits = self.head, git(self.root, "rev-list", "main..change").splitlines()
         git(self.root, "switch", "--quiet", "main", who="sam")
         git(self.root, "merge", "--quiet", "--squash", "change", who="sam")
         git(self.root, "commit", "--quiet", "-m", "RISK-7 more room (#7)", who="sam")
         merged = git(self.root, "rev-parse", "main")
         self.forge.pulls[7] = self.pull(merged=merged)
-        self.forge.commits_of[7] = [{"author": {"login": "jo"}, "committer": {"login": "jo"}}]
-        self.forge.activity = [{"after": self.head, "actor": {"login": "jo"}}]
+        git(self.root, "branch", "--quiet", "-D", "change")
+        self.forge.commits_of[7] = [{"sha": one, "author": {"login": "jo"}, "committer": {"login": "jo"}} for one in reversed(commits)]
+        self.forge.activity = [{"before": "0" * 40, "after": head, "actor": {"login": "jo"}, "timestamp": "2026-01-01T00:00:00Z"}]
         return merged
 
     def apply(self, commit: str) -> Done:
@@ -143,7 +149,7 @@ def test_the_whole_path(firm: Firm, run: Run) -> None:
     planned = firm.plan()
     assert planned.results == {"check": "success", "plan": "success", "comment": "success"}, planned.log
     (comment,) = firm.comments
-    assert comment.startswith("<!-- amsctl:plan-production -->\n")
+    assert re.match(r"<!-- amsctl:plan-production sha256:[0-9a-f]{64} -->\n", comment)
     assert "567 → 700" in comment
     assert "Needs 1 approval (github): 1 for anything that lets more through." in comment
     assert "567 → 700" in planned.summaries["plan"]
