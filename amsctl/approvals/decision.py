@@ -239,7 +239,7 @@ class _Judge:
         return None
 
     def _signer(self, said: Statement, checked: Checked) -> tuple[str | None, frozenset[str]]:
-        """What is wrong with the signature, and the person behind it: whoever any line of any list says has the key."""
+        """What is wrong with the signature, and the person behind it: the holder of the key by any line of any list."""
         number = self.rules.list_number
         if number is None:
             return "there is no list of signers on the branch of record", frozenset()

@@ -51,7 +51,7 @@ class Case:
     """Everything that approvals of a plan are judged by.
 
     ``rules`` are those of the newest commit of the branch of record, of the one that the change is held against, and of what lies between. ``lists`` are
-    further lists of signers (the checkout's), which let nobody approve and name people all the same. ``also`` names those who made the change beside its
+    further lists of signers (the checkout's), which make no approver and name people all the same. ``also`` names those who made the change beside its
     commits, ``unproven`` those of whom it is not proven who they are (the person who asks for a rollback at a terminal). ``without_commits``: the change
     is made of none, as a rollback is; else a change of no commits is one whose makers are unknown. ``branch`` is the name of the branch of record.
     """

@@ -73,7 +73,7 @@ class Makers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownMakers:
-    """Nobody can tell who made the change: no approval counts. ``reason`` and ``hint`` are those of the fact that is unknown."""
+    """Who made the change is unknown: no approval counts. ``reason`` and ``hint`` are those of the fact that is unknown."""
 
     reason: str
     hint: str = ""
@@ -187,7 +187,7 @@ def _why_not_signed(commit: CommitFacts, identities: Identities, checked: Checke
 
 
 def _not_by_forge(commits: Sequence[CommitFacts], forge: ForgeRecord | None) -> tuple[UnprovenAuthor, ...]:
-    """The authors whom neither the record of pushes nor a signature that the forge verified names, and whoever pushed what no push is recorded of."""
+    """The authors whom neither the record of pushes nor a signature that the forge verified names, and the account of a push that is not recorded."""
     if forge is None:
         return _each_once((_author(commit), "no forge was asked who pushed it") for commit in commits)
     pushers = pushed_by(commits, forge.pushes)

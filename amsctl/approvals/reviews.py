@@ -32,7 +32,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """One review: whose, of which commit (``None`` where the forge does not tell), when, and what the account may do."""
+    """One review: whose, of which commit (``None`` where the forge does not say), when, and what the account may do."""
 
     by: str
     state: ReviewState

@@ -196,7 +196,7 @@ def _names(written: str, where: str) -> tuple[str, ...]:
         if not name or name != name.strip() or "  " in name or "\t" in name:
             _refuse(where, "names with commas between them, and no blanks around", written[:60] or "no name")
         if _PATTERN.search(name):
-            _refuse(where, "names of people: a pattern names nobody", name[:60], hint="write each name")
+            _refuse(where, "names of people: a pattern is no person", name[:60], hint="write each name")
         scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in name if letter.isalpha()}
         if "LATIN" in scripts and scripts & _ALIKE:
             _refuse(where, "letters of one script in a name", f"{name[:60]} ({', '.join(sorted(scripts)).lower()})")

@@ -51,7 +51,7 @@ def record_of(caller: Caller, request: Json, artifact: str, content: Content) ->
 
 
 def _commits(caller: Caller, path: str, request: Json, record: Record) -> None:
-    """The commits, and the accounts to which GitLab counts their addresses: that is told by its other API alone, and nothing where that tells nothing."""
+    """The commits, and the accounts to which GitLab counts their addresses: its GraphQL API alone says so, and without its answer no account is known."""
     accounts = _accounts(caller, request)
     for one in caller.pages(f"{path}/commits"):
         author, verified = accounts.get(str(one["id"]), (None, None))

@@ -1,4 +1,4 @@
-"""One comment and one issue of ours, found again by a hidden marker and edited in place. What somebody else wrote is never touched, marker or not."""
+"""One comment and one issue of ours, found again by a hidden marker and edited in place. What another account wrote is never touched, marker or not."""
 
 from __future__ import annotations
 

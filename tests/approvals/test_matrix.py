@@ -156,8 +156,8 @@ CASES: dict[str, Make] = {
     "a key that is listed for something else": lambda r: in_order(
         lists(r, line(r.keys, "sam", options='namespaces="git"')), Case([r.sign("sam")], "no signature of a person")
     ),
-    "a pattern names nobody": lambda r: in_order(
-        lists(r, line(r.keys, "sam", names="*@firm.example")), Case([r.sign("sam")], "a pattern names nobody")
+    "a pattern is no person": lambda r: in_order(
+        lists(r, line(r.keys, "sam", names="*@firm.example")), Case([r.sign("sam")], "a pattern is no person")
     ),
     "two are needed and one is there": lambda r: in_order(
         plan := raised_to(r, 2269),
