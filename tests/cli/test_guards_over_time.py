@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,35 @@ import pytest
 from amsctl.api import load_manifests, plan, read_live
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
-from tests.cli.test_guards import codes, git, saved, wish
 
 BOTH = ["guard-raised", "guard-jumps-up"]
 LONG = 324
 """What the row has at first."""
+
+
+def wish(project: Path, *, long: int) -> None:
+    """The account of the project, with another limit."""
+    account = project / "accounts" / "dv.yaml"
+    head, _, _ = account.read_text().partition("        CJ.FUT.NYMEX")
+    account.write_text(f"{head}        CJ.FUT.NYMEX: {{ef: {{long: {long}, short: 600}}}}\n")
+
+
+def saved(run: Run, project: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
+    """A plan file and what is in it."""
+    file = str(project / "plan.json")
+    ran = run("-C", str(project), "plan", "-o", file, *arguments)
+    assert ran.code == 0, ran.err
+    return file, json.loads(Path(file).read_text())
+
+
+def codes(plan: dict[str, Any]) -> list[str]:
+    """What blocks a plan."""
+    return [finding["code"] for finding in plan["findings"] if finding["blocks"]]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=Jo Risk", "-c", "user.email=jo@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 
 
 def moved(run: Run, project: Path, long: int, *, override: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -173,7 +198,7 @@ def test_labels_of_the_base_branch_count_for_policies(taken: bool, run: Run, pro
     git(project, "commit", "--quiet", "-am", "raise")
     file, made = saved(run, project, "--base", "main")
     assert codes(made) == ["policy-maximum"]
-    assert made["observed"][0]["labels"] == ["desk=grains"]  # type: ignore[index]
+    assert made["observed"][0]["labels"] == ["desk=grains"]
     sandbox.log.clear()
     assert run("-C", str(project), "apply", file).code == 3
     assert sandbox.log.calls("POST") == []

@@ -91,7 +91,7 @@ def test_without_a_record_there_is_no_point(ledger: Ledger, clock: TestClock) ->
     """Nothing of an empty ledger; nothing of another account, row, leg, side, AMS or kind of change."""
     assert point(ledger, clock) == (None, None)
     run(ledger, clock, 0, change(10, 20))
-    run(ledger, clock, 0, suspension("c1", "A2", "3N1", True, False))
+    run(ledger, clock, 0, suspension("c1", "A2", "3N1", False))
     for other in (change(1, 2, account="A2"), change(1, 2, side="ef.short"), leg("c1", "A1", "3N1/CC.FUT.NYMEX", "ef.long", 1, 2, other=9)):
         assert point(ledger, clock, other) == (None, None)
     assert point(ledger, clock, change(1, 2, side="cmf.long")) == (10, None)
