@@ -54,18 +54,21 @@ class AuthType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """Credentials of one environment. ``client_id`` (the API ID) is public and case sensitive; the secret is not shown."""
+    """Credentials of one environment. ``client_id`` (the API ID) is public and case sensitive; the secret is not shown. ``shown_id`` is shown in place of an
+    id that came from an environment variable and does not look like one of CME's: what else a variable may hold is not shown.
+    """
 
     type: AuthType = AuthType.NONE
     client_id: str | None = None
+    shown_id: str | None = None
     client_secret: Secret | None = None
     token_url: str | None = None
     logon_path: str = "/logon"
 
     @property
     def principal(self) -> str:
-        """The API ID, or ``anonymous`` where none is configured."""
-        return self.client_id or "anonymous"
+        """The API ID as it is shown, or ``anonymous`` where none is configured."""
+        return self.shown_id or self.client_id or "anonymous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

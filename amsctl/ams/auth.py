@@ -50,7 +50,7 @@ def open_credential(auth: Auth, post: Post, clock: Clock) -> Credential:
         raise ConfigError("clientId cannot hold a colon: the AMS would read the rest of it as the secret")
     secret = auth.client_secret.reveal()
     pair = b64encode(f"{auth.client_id}:{secret}".encode()).decode()
-    basic, secrets = (("Authorization", f"Basic {pair}"),), (secret, pair)
+    basic, secrets = (("Authorization", f"Basic {pair}"),), (secret, pair, *([auth.client_id] if auth.shown_id is not None else []))
     match auth.type:
         case AuthType.BASIC:
             return Fixed(basic, secrets)

@@ -65,8 +65,10 @@ _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
 _is_name: Final = matcher(NAME).match
 _is_environment: Final = matcher(ENVIRONMENT).match
 _is_branch: Final = matcher(BRANCH).match
-_is_address: Final = re.compile("https?://|\\$\\{").match
-_is_path: Final = re.compile("/|\\$\\{").match
+_is_address: Final = re.compile(r"https?://(?!.*\$\{)").match
+"""A variable stands in credentials alone, never in a host or a path: what it holds would be sent there."""
+_is_path: Final = re.compile(r"/(?!.*\$\{)").match
+_is_api_id: Final = re.compile(r"API_[A-Za-z0-9_]{1,60}\Z").match
 _is_ledger: Final = re.compile("sqlite:///|postgresql://|\\$\\{").match
 
 Expand = Callable[[Scalar], str]
@@ -548,16 +550,26 @@ def _auth(environment: Map, expand: Expand) -> Auth:
     if not all(key in node.entries for key in needed):
         refuse()
     secret = _expanded(node, "clientSecret", expand)
+    client_id = _expanded(node, "clientId", expand)
     logon_path = _expanded(node, "logonPath", expand)
     if logon_path is not None and not _is_path(scalar_at(node, "logonPath")[0]):
         refuse()
     return Auth(
         type=kind,
-        client_id=_expanded(node, "clientId", expand),
+        client_id=client_id,
+        shown_id=_shown_id(node, client_id),
         client_secret=Secret(secret) if secret is not None else None,
         token_url=_address(node, "tokenUrl", expand) if "tokenUrl" in node.entries else None,
         logon_path=logon_path if logon_path is not None else Auth().logon_path,
     )
+
+
+def _shown_id(node: Map, client_id: str | None) -> str | None:
+    """What is shown of an API ID that a variable holds: itself where it looks like one of CME's, else the text as written."""
+    written = scalar_at(node, "clientId")[0] if client_id is not None else ""
+    if client_id is None or "${" not in written or client_id == written or _is_api_id(client_id):
+        return None
+    return written
 
 
 def _tls(environment: Map, expand: Expand, root: str) -> Tls:

@@ -115,7 +115,7 @@ PROFILE = wild(
     )
 )
 TEXT = wild(word("x", "${A}", "5"))
-URL = wild(word("https://h/x", "http://127.0.0.1", "${A}/x"))
+URL = wild(word("https://h/x", "http://127.0.0.1", "https://${A}/x", "${A}/x"))
 AUTH = fixed(
     {"type": wild(word("none", "basic", "oauth2", "session"))},
     {"clientId": TEXT, "clientSecret": TEXT, "tokenUrl": URL, "logonPath": wild(word("/x", "${A}"))},
