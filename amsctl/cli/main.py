@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, *, console: Console | None = No
 def run(argv: Sequence[str], console: Console) -> int:
     """One command line; everything raised is translated here and nowhere else."""
     try:
-        with _folder_kept(), _terminate_as_exception():
+        with _folder_kept(), _terminate_as_exception(), _quiet_finalisers():
             result = _invoke(argv, console)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -121,6 +121,22 @@ def _folder_kept() -> Iterator[None]:
     finally:
         if before is not None:
             os.chdir(before)
+
+
+@contextmanager
+def _quiet_finalisers() -> Iterator[None]:
+    """A signal that arrives while Python lets an object go cannot be raised from there: it is dropped without a traceback."""
+    before = sys.unraisablehook
+
+    def dropped(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, (KeyboardInterrupt, Terminated)):
+            before(unraisable)
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -19,7 +19,7 @@ EXIT_CODES: Final = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCo
 
 @contextmanager
 def stopping(console: Console) -> Iterator[Stop]:
-    """A ``Stop`` that the signals request, for as long as the block runs in an event loop."""
+    """A ``Stop`` that the signals request, for as long as the block runs in an event loop. Afterwards they mean what they meant before."""
     loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), Stop()
     again = False
 
@@ -33,10 +33,13 @@ def stopping(console: Console) -> Iterator[Stop]:
         elif task is not None:
             task.cancel()
 
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
     for number in EXIT_CODES:
         loop.add_signal_handler(number, arrived, number)
     try:
         yield stop
     finally:
-        for number in EXIT_CODES:
+        for number, meaning in before.items():
+            # The loop would put the system's own meaning in its place: a SIGTERM would then kill the process while it lets its ledger go.
             loop.remove_signal_handler(number)
+            signal.signal(number, meaning)

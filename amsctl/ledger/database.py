@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import sqlite3
@@ -36,6 +37,9 @@ _POSTGRESQL_BEGIN: Final = text(
 _MIGRATING: Final = 0x616D7363746C
 """The number of the advisory lock (of one transaction) under which PostgreSQL's tables are made."""
 _WRITING: Final = "amsctl_writing"
+
+# What goes wrong is told in our own words. The library's, with a traceback, would reach standard error wherever nobody has set up a log.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 _CAUSES: Final = (
     ("no space left|disk is full|could not extend|disk full", "the disk is full", "make room; nothing was recorded, so nothing was sent"),

@@ -180,7 +180,7 @@ def test_signals_have_exit_codes(number: signal.Signals, code: int, word: str, t
     )
     with open(pipe, "w"):
         child.send_signal(number)
-        _, err = child.communicate(timeout=30)
+        _, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (code, f"error: {word}\n")
 
 
@@ -195,6 +195,31 @@ def test_a_signal_unwinds_a_command(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shell.LazyGroup, "get_command", lambda self, ctx, name: command)
     assert run("demo") == (143, "", "error: terminated\n")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_finaliser_shows_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Nothing can be raised from there: Python would show a traceback to the person who pressed Ctrl-C. Anything else in a finaliser is still shown."""
+    shown: list[type[BaseException]] = []
+
+    class Let:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    @click.command("demo", cls=shell.Command)
+    def command() -> None:
+        for made in (Let, Broken):
+            kept = made()
+            del kept
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: shown.append(unraisable.exc_type))
+    monkeypatch.setattr(shell.LazyGroup, "get_command", lambda self, ctx, name: command)
+    assert run("demo").code == 0
+    assert shown == [ValueError]
 
 
 def test_a_folder_that_is_gone(run: Run, tmp_path: Path) -> None:

@@ -150,6 +150,26 @@ def test_a_signal_is_remembered_though_the_run_was_stopping_already() -> None:
     assert asyncio.run(work()) == (None, ExitCode.TERMINATED)
 
 
+def test_afterwards_a_signal_means_what_it_meant_before() -> None:
+    """A SIGTERM that arrives while the ledger is let go unwinds the command; it does not kill the process."""
+
+    class Quiet:
+        def warn(self, text: str) -> None:
+            pass
+
+    async def work() -> None:
+        meanings = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        with stopping(Quiet()):  # type: ignore[arg-type]
+            assert all(signal.getsignal(number) is not meaning for number, meaning in meanings.items())
+        assert {number: signal.getsignal(number) for number in meanings} == meanings
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        asyncio.run(work())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_two_signals_after_the_lock_was_lost_end_with_the_signal_s_exit_code(project: Path, sandbox: Sandbox, run: Run) -> None:
     patient(project)
     write(project)
