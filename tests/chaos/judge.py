@@ -1,6 +1,9 @@
 """Judges what happened: the sandbox's own journal of requests and states beside what stands in the ledger's database, read here row by row.
 
 Imports nothing of amsctl, and knows nothing of it but its promises, its tables and how its records are hashed.
+
+No clock is compared with another one: everything that the sandbox sees has a place in one order (``Journal``), and what the ledger held when a POST
+arrived was read from its database at that moment. So a verdict is the same however quick or slow the machine is.
 """
 
 from __future__ import annotations
@@ -9,21 +12,17 @@ import json
 import os
 import sqlite3
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from tests.chaos.worlds import Account, Key, Legs, World
 
 INFINITE = 1 << 62
-EPSILON_SECONDS = 0.002
-"""Records are stamped with milliseconds, cut off."""
 GENESIS = "0" * 64
 SQLITE = "sqlite:///"
 
@@ -32,7 +31,7 @@ SQLITE = "sqlite:///"
 
 
 class Entry(Protocol):
-    """One request, as the sandbox logs it. Times are seconds of a monotonic clock; ``status`` is ``None`` where nothing was answered."""
+    """One request, as the sandbox logs it; ``status`` is ``None`` where nothing was answered."""
 
     @property
     def number(self) -> int: ...
@@ -45,11 +44,7 @@ class Entry(Protocol):
     @property
     def body(self) -> str: ...
     @property
-    def started_seconds(self) -> float: ...
-    @property
     def status(self) -> int | None: ...
-    @property
-    def finished_seconds(self) -> float | None: ...
     @property
     def faults(self) -> tuple[str, ...]: ...
 
@@ -124,49 +119,108 @@ def read_ledger(url: str) -> Recorded | None:
     return Recorded(records, (head[0], head[1]), locks, [(row[0], row[1]) for row in found["open"]])
 
 
-def _read_sqlite(path: str) -> dict[str, list[Any]] | None:
+Rows = dict[str, list[Any]]
+
+
+def _read_sqlite(path: str, queries: Mapping[str, str] = _QUERIES) -> Rows | None:
     if not os.path.exists(path):
         return None
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as connection:
+    # Read only: a connection that may write would take a log that a killed process has left into the database, which is for the next run to do.
+    with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=60)) as connection:
         connection.execute("BEGIN")
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger_attempts'").fetchall():
             return None
-        return {name: connection.execute(query).fetchall() for name, query in _QUERIES.items()}
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
 
 
-def _read_postgresql(url: str) -> dict[str, list[Any]] | None:
+def _read_postgresql(url: str, queries: Mapping[str, str] = _QUERIES) -> Rows | None:
     import psycopg
 
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         if connection.execute("SELECT to_regclass('ledger_attempts')").fetchall() == [(None,)]:
             return None
-        return {name: connection.execute(query).fetchall() for name, query in _QUERIES.items()}
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
+
+
+def head_of(url: str) -> int | None:
+    """The number of the last record that another process can see in the ledger now, 0 where there is none; ``None`` while its server is away."""
+    queries = {"head": _QUERIES["head"]}
+    if url.startswith(SQLITE):
+        found = _read_sqlite(url.removeprefix(SQLITE), queries)
+    else:
+        import psycopg
+
+        try:
+            found = _read_postgresql(url, queries)
+        except psycopg.OperationalError:
+            return None
+    if found is None:
+        return 0
+    ((number, _),) = found["head"]
+    return int(number)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What an account held from a moment on (monotonic seconds)."""
+    """What an account held from a place in the order on."""
 
-    at: float
+    at: int
     key: Key
     account: Account
 
 
+@dataclass
+class Passage:
+    """Where a request stands in the order: when it arrived and when its answer had been sent (``None``: not yet). ``head``: the last record that the
+    ledger held when it arrived, for a POST whose ledger could be read.
+    """
+
+    entry: Entry
+    arrived: int
+    answered: int | None = None
+    head: int | None = None
+
+
 class Journal:
-    """Every state of every account, as the sandbox's book went through them. It is the book's listener."""
+    """One order of everything that the sandbox sees: each request arriving, each state of each account, each answer. It is the book's listener."""
 
     def __init__(self) -> None:
+        self._count = 0
         self._moments: list[Moment] = []
+        self._passages: dict[int, Passage] = {}
         self._lock = threading.Lock()
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
 
     def __call__(self, held: Held, present: bool) -> None:
         with self._lock:
-            self._moments.append(Moment(time.monotonic(), (held.firm.name, held.number), snapshot(held)))
+            self._moments.append(Moment(self._next(), (held.firm.name, held.number), snapshot(held)))
+
+    def arrives(self, begin: Callable[[], Entry], head: int | None) -> Entry:
+        """A request arrives; ``begin`` logs it. ``head`` was read before."""
+        with self._lock:
+            entry = begin()
+            self._passages[id(entry)] = Passage(entry, self._next(), head=head)
+            return entry
+
+    def is_answered(self, entry: Entry) -> None:
+        """All that is ever said to a request has been sent."""
+        with self._lock:
+            if id(entry) in self._passages:
+                self._passages[id(entry)].answered = self._next()
+
+    def passage(self, entry: Entry) -> Passage:
+        """Where a request stands that arrived since the past was forgotten."""
+        with self._lock:
+            return self._passages[id(entry)]
 
     def clear(self) -> None:
         with self._lock:
             self._moments.clear()
+            self._passages.clear()
 
     def of(self, key: Key) -> list[Moment]:
         with self._lock:
@@ -212,6 +266,10 @@ class Post:
     key: Key
     before: Account
     after: Account
+    at: int
+    """Its place in the order."""
+    head: int | None
+    """See ``Passage``."""
 
     @property
     def sha256(self) -> str:
@@ -244,15 +302,16 @@ def posts(world: World, log: Iterable[Entry], journal: Journal) -> list[Post]:
     for entry in entries:
         key = key_of(entry)
         assert key is not None
-        later = [other.started_seconds for other in entries if key_of(other) == key and other.number > entry.number]
-        until = min(later, default=float("inf"))
+        passage = journal.passage(entry)
+        later = [journal.passage(other).arrived for other in entries if key_of(other) == key]
+        until = min((arrived for arrived in later if arrived > passage.arrived), default=INFINITE)
         before, after = world.before[key], None
         for moment in journal.of(key):
-            if moment.at < entry.started_seconds:
+            if moment.at < passage.arrived:
                 before = moment.account
             elif moment.at < until:
                 after = moment.account
-        found.append(Post(entry, key, before, before if after is None else after))
+        found.append(Post(entry, key, before, before if after is None else after, passage.arrived, passage.head))
     return found
 
 
@@ -278,7 +337,7 @@ def judge(
         *_safety(world, journal),
         *_intents(sent, records),
         *_order(world, sent, log, journal),
-        *_twice(sent, log, strict=strict),
+        *_twice(sent, log, journal, strict=strict),
     ]
     if finished:
         breaches += [*_lost(world, journal), *_truth(sent, records), *_left(ledger)]
@@ -322,25 +381,20 @@ def _safety(world: World, journal: Journal) -> Iterable[str]:
 
 
 def _intents(sent: Sequence[Post], records: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    """Every POST has an intent of its own for this request, recorded before it arrived."""
-    offset = time.time() - time.monotonic()
-    intents = [(_seconds(record["at"]), record["body"]) for record in records if record["kind"] == "intent"]
+    """Every POST has an intent of its own for this request, which stood in the ledger when it arrived."""
+    intents = [(record["seq"], record["body"]) for record in records if record["kind"] == "intent"]
     for post in sent:
+        # While a server is away nothing is recorded: what is there at all was there before.
+        last = INFINITE if post.head is None else post.head
         fitting = [
-            (at, body)
-            for at, body in intents
-            if body["request_sha256"] == post.sha256
-            and post.entry.path.endswith(body["path"])
-            and at <= post.entry.started_seconds + offset + EPSILON_SECONDS
+            (seq, body)
+            for seq, body in intents
+            if body["request_sha256"] == post.sha256 and post.entry.path.endswith(body["path"]) and seq <= last
         ]
         if not fitting:
             yield f"intent: {post} has none before it"
         else:
             intents.remove(max(fitting, key=lambda one: one[0]))
-
-
-def _seconds(at: str) -> float:
-    return datetime.fromisoformat(at).timestamp()
 
 
 def _loosens(one: Account, other: Account) -> bool:
@@ -383,33 +437,33 @@ def _order(world: World, sent: Sequence[Post], log: Sequence[Entry], journal: Jo
             missing = [row for row, legs in wanted.items() if row[0] == firm and post.before.rows.get(row) != legs]
             if missing:
                 yield f"order: {post} releases {firm} before {missing}"
-        changed = [
-            moment.at
-            for moment in journal.of(post.key)
-            if world.before[post.key] != moment.account and moment.at < post.entry.started_seconds
-        ]
-        if changed and not _read_between(log, post.key, max(changed), post.entry.started_seconds):
+        changed = [moment.at for moment in journal.of(post.key) if world.before[post.key] != moment.account and moment.at < post.at]
+        if changed and not _read_between(log, journal, post.key, max(changed), post.at):
             yield f"order: {post} loosens without a look at what was written before it"
 
 
-def _read_between(log: Sequence[Entry], key: Key, after: float, before: float) -> bool:
+def _read_between(log: Sequence[Entry], journal: Journal, key: Key, after: int, before: int) -> bool:
+    """Whether the account was asked for after the one place, and the answer sent before the other."""
+
+    def is_between(passage: Passage) -> bool:
+        return after < passage.arrived and passage.answered is not None and passage.answered < before
+
     return any(
         entry.method == "GET"
         and entry.status == 200
-        and after < entry.started_seconds
-        and (entry.finished_seconds or before) <= before
         and (key_of(entry) == key or f"accountNumber={key[1]}&" in entry.query)
+        and is_between(journal.passage(entry))
         for entry in log
     )
 
 
-def _twice(sent: Sequence[Post], log: Sequence[Entry], *, strict: bool) -> Iterable[str]:
+def _twice(sent: Sequence[Post], log: Sequence[Entry], journal: Journal, *, strict: bool) -> Iterable[str]:
     """Nothing is sent again without a look in between; nothing is sent that stands already."""
     last: dict[tuple[Key, str, str], Post] = {}
     for post in sent:
         name = (post.key, post.entry.path, post.sha256)
         earlier = last.get(name)
-        if earlier is not None and not _read_between(log, post.key, earlier.entry.started_seconds, post.entry.started_seconds):
+        if earlier is not None and not _read_between(log, journal, post.key, earlier.at, post.at):
             yield f"twice: {post} repeats POST {earlier.entry.number} without a look"
         last[name] = post
         if strict and not post.has_effect and post.entry.status in (200, None) and not post.entry.faults:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 from tests.hostile.canaries import ENVIRON, HUNT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
+"""Beyond it something hangs; it is no measure of anything."""
+OUT, ERR, TOLD = range(3)
+"""The streams of a process: standard output, standard error, and the points that it passes."""
 
 
 class Ended(NamedTuple):
@@ -71,10 +74,18 @@ class Started:
             time.sleep(0.005)
         raise AssertionError("the process did not stop")
 
+    def says(self, text: str, stream: int = ERR) -> bool:
+        """Wait until it has said this; ``False`` when it ended without."""
+        return self._reads(stream, lambda content: text.encode() in content)
+
+    def passes(self, number: int) -> bool:
+        """Wait until it has passed so many points; ``False`` when it ended before."""
+        return self._reads(TOLD, lambda content: content.count(b"\n") >= number)
+
     def wait(self, seconds: float = PATIENCE_SECONDS) -> Ended:
         """Until it has ended by itself."""
         try:
-            texts = [self._read(stream, time.monotonic() + seconds) for stream in self.streams]
+            texts = [self._read(stream, time.monotonic() + seconds) for stream in range(3)]
             assert self.ended.wait(seconds), "the process did not end"
         except BaseException:
             self.send(signal.SIGKILL)
@@ -88,14 +99,24 @@ class Started:
         return Ended(self.code, texts[0], texts[1], tuple(texts[2].splitlines()))
 
     def _read(self, stream: int, deadline: float) -> str:
-        content = b""
-        while True:
-            ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, "the process did not end in time"
-            piece = os.read(stream, 65536)
-            if not piece:
-                return content.decode()
-            content += piece
+        while self._more(stream, deadline):
+            continue
+        return self._texts.get(stream, b"").decode()
+
+    def _reads(self, stream: int, condition: Callable[[bytes], bool]) -> bool:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition(self._texts.get(stream, b"")):
+            if not self._more(stream, deadline):
+                return False
+        return True
+
+    def _more(self, stream: int, deadline: float) -> bool:
+        """Read a piece; ``False`` at the end of the stream."""
+        ready, _, _ = select.select([self.streams[stream]], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, "the process did not end in time"
+        piece = os.read(self.streams[stream], 65536)
+        self._texts[stream] = self._texts.get(stream, b"") + piece
+        return bool(piece)
 
 
 class Processes:

@@ -21,7 +21,7 @@ from amsctl.sandbox.books import account_from_mapping, book_from_mapping
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.log import Entry
 from amsctl.sandbox.server import Sandbox, serve
-from tests.chaos.judge import SQLITE, Journal, Recorded, judge, read_ledger
+from tests.chaos.judge import SQLITE, Journal, Post, Recorded, head_of, judge, posts, read_ledger
 from tests.chaos.processes import Ended, Processes, Started
 from tests.chaos.proxy import Proxy, proxied
 from tests.chaos.worlds import WORLDS, Account, Key, World, book, manifest
@@ -167,6 +167,10 @@ class Stage:
         """The ledger's records; none where there is no ledger."""
         return (self.recorded() or Recorded()).records
 
+    def sent(self) -> list[Post]:
+        """Every POST that arrived."""
+        return posts(self.world, self.log, self.journal)
+
     def breaches(self, *, finished: bool = True, strict: bool = True, log: list[Entry] | None = None) -> list[str]:
         """Everything that is not as promised. ``finished``: all is done, so nothing may be left open or held."""
         recorded = self.recorded()
@@ -176,6 +180,23 @@ class Stage:
             with open_ledger(Secret(self._ledger_address), clock=SystemClock(), create=False) as ledger:
                 ledger.verify()
         return found
+
+    def watch(self) -> None:
+        """From now on the journal has a place for every request, and what the ledger held when it arrived. It is read while the sandbox does nothing else:
+        what stands in it then was durable before the request had any effect.
+        """
+        log, journal = self.sandbox.log, self.journal
+        start, finish = log.start, log.finish
+
+        def arriving(**request: Any) -> Entry:
+            head = head_of(self._ledger_address) if request["method"] == "POST" else None
+            return journal.arrives(lambda: start(**request), head)
+
+        def answered(entry: Entry) -> None:
+            finish(entry)
+            journal.is_answered(entry)
+
+        log.start, log.finish = arriving, answered  # type: ignore[method-assign, assignment]
 
     # --- coming to an end ---
 
@@ -242,8 +263,8 @@ def _document(key: Key, account: Account) -> dict[str, Any]:
     }
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether it comes to hold in time."""
+def eventually(condition: Callable[[], bool], seconds: float = 240.0) -> bool:
+    """Whether it comes to hold at all; a machine that is busy takes its time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -262,6 +283,7 @@ def opened(folder: Path, processes: Processes) -> Iterator[Stage]:
     credential = Credential(id=API_ID, secret=ENVIRON[SECRET_VARIABLE])
     with serve(held, auth=Auth(kind="basic", credentials=(credential,))) as sandbox, proxied(urlsplit(sandbox.origin).port or 0) as proxy:
         stage = Stage(folder, sandbox, proxy, processes, journal)
+        stage.watch()
         yield stage
         stage.searched()
 

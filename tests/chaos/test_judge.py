@@ -55,6 +55,22 @@ def test_a_changed_ledger_is_seen(stage: Stage) -> None:
         assert any(breach.startswith("chain: ") for breach in found), found
 
 
+def test_an_intent_counts_from_the_moment_that_another_can_read_it(stage: Stage) -> None:
+    """By its number and what the ledger held when the call arrived, one record less is a breach; a server that is away tells nothing."""
+    stage.play(WORLDS["mixed"]).planned()
+    assert stage.run("apply", "plan.json").code == 0
+    intents = [record["seq"] for record in stage.records() if record["kind"] == "intent"]
+    passages = [stage.journal.passage(post) for post in stage.posts]
+    assert len(intents) == len(passages) == 2
+    for passage, seq in zip(passages, intents, strict=True):
+        assert passage.head is not None
+        assert passage.head >= seq
+        for head, seen in ((seq, False), (seq - 1, True), (0, True), (None, False)):
+            passage.head = head
+            assert [breach.partition(":")[0] for breach in stage.breaches()] == ["intent"] * seen
+        passage.head = seq
+
+
 def test_the_judge_knows_nothing_of_amsctl() -> None:
     """Nothing of the program is loaded with the judge, nor later by it: what it says cannot come from there."""
     source = (Path(__file__).parent / "judge.py").read_text(encoding="utf-8")
