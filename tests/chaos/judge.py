@@ -122,11 +122,10 @@ def read_ledger(url: str) -> Recorded | None:
 Rows = dict[str, list[Any]]
 
 
-def _read_sqlite(path: str, queries: Mapping[str, str] = _QUERIES) -> Rows | None:
+def _read_sqlite(path: str, queries: Mapping[str, str] = _QUERIES, mode: str = "rw") -> Rows | None:
     if not os.path.exists(path):
         return None
-    # Read only: a connection that may write would take a log that a killed process has left into the database, which is for the next run to do.
-    with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=60)) as connection:
+    with closing(sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, isolation_level=None, timeout=60)) as connection:
         connection.execute("BEGIN")
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ledger_attempts'").fetchall():
             return None
@@ -147,7 +146,8 @@ def head_of(url: str) -> int | None:
     """The number of the last record that another process can see in the ledger now, 0 where there is none; ``None`` while its server is away."""
     queries = {"head": _QUERIES["head"]}
     if url.startswith(SQLITE):
-        found = _read_sqlite(url.removeprefix(SQLITE), queries)
+        # Read only, beside a process that writes: nothing that it has left half-way is brought to an end by looking at it.
+        found = _read_sqlite(url.removeprefix(SQLITE), queries, mode="ro")
     else:
         import psycopg
 

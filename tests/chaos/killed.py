@@ -24,11 +24,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 LAST_LOOK = "last look"
+WALL_VARIABLE = "AMSCTL_TEST_WALL"
 _DIES_WITH_ITS_PARENT = 1
 """``PR_SET_PDEATHSIG`` of prctl(2)."""
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -114,6 +116,8 @@ def run(arguments: Sequence[str], order: Mapping[str, Any], tell: int | None) ->
         from tests.chaos.defects import plant
 
         plant(order["defect"])
+    if WALL_VARIABLE in os.environ:
+        _set_ahead(os.environ[WALL_VARIABLE])
     from amsctl.cli.main import main
 
     if order.get("disk") is None:
@@ -125,6 +129,17 @@ def run(arguments: Sequence[str], order: Mapping[str, Any], tell: int | None) ->
     assert tell is not None
     os.write(tell, f"{calls()}\n".encode())
     return code
+
+
+def _set_ahead(path: str) -> None:
+    """The wall clock is ahead by as many seconds as a file says at that moment; what is left of a window is then for a test to say."""
+    from amsctl.ams.clock import SystemClock
+
+    def wall(clock: SystemClock) -> float:
+        with open(path, encoding="ascii") as ahead:
+            return time.time() + float(ahead.read())
+
+    SystemClock.wall = wall  # type: ignore[method-assign]
 
 
 def _shorten(seconds: float) -> None:

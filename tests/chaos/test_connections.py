@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tests.chaos.proxy import Strike
-from tests.chaos.stage import Stage, side_by_side
+from tests.chaos.stage import TIMEOUT_SECONDS, Stage, side_by_side
 from tests.chaos.test_killed import LONG, judged
 from tests.chaos.worlds import WORLDS
 
@@ -31,8 +31,8 @@ STRIKES = {
     "answer stuck": Strike(kind="swallow", where="within", answer_bytes=100),
     "late": Strike(kind="late", seconds=0.5),
     "answer late": Strike(kind="late", where="after", seconds=0.5),
-    "later than anybody waits": Strike(kind="late", seconds=1.15),
-    "answer later than anybody waits": Strike(kind="late", where="after", seconds=1.3),
+    "later than anybody waits": Strike(kind="late", seconds=TIMEOUT_SECONDS + 0.15),
+    "answer later than anybody waits": Strike(kind="late", where="after", seconds=TIMEOUT_SECONDS + 0.3),
 }
 
 
