@@ -8,8 +8,9 @@ import pytest
 
 from tests.cli.conftest import project as plain_project
 from tests.cli.conftest import run, sandbox
+from tests.order import draining, stopped
 
-__all__ = ["plain_project", "project", "run", "sandbox"]
+__all__ = ["draining", "plain_project", "project", "run", "sandbox", "stopped"]
 
 
 @pytest.fixture

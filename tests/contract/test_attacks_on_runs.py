@@ -11,6 +11,7 @@ from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.contract.test_plan_and_apply import fault, posts, quick, saved, write
 from tests.contract.test_runs import amsctl, applied, left_unknown, log, outcomes, report_of
+from tests.order import at_call, comes
 
 DV = "DV10121801A"
 TWO_LOOSER = "executionFirms: {350: {limits: {CJ.FUT.NYMEX: {ef: {long: 200}}}}, 3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 400}}}}}"
@@ -163,7 +164,9 @@ def test_the_first_signal_drains_also_when_the_run_stops_already() -> None:
         with stopping(Quiet()) as stop:  # type: ignore[arg-type]
             stop.request("somebody else writes")
             os.kill(os.getpid(), signal.SIGINT)
-            await asyncio.sleep(0.05)
+            await comes(lambda: stop.signalled is not None)
+            for _ in range(10):
+                await asyncio.sleep(0)  # a task that was cancelled ends here
         return "drained"
 
     assert asyncio.run(work()) == "drained"
@@ -213,14 +216,11 @@ def test_a_firm_is_frozen_by_its_clearing_id_too(project: Path, sandbox: Sandbox
 
 
 def test_a_freeze_by_the_clearing_id_stops_a_run_that_is_under_way(project: Path, sandbox: Sandbox, run: Run) -> None:
-    from tests.contract.test_signals import when
-
+    """Frozen while its first call is under way: that one is carried out, the second is not sent."""
     write(project, TWO_LOOSER)
     plan = saved(project, run)
-    fault(sandbox, kind="slow", method="POST", seconds=1.0)
-    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: freeze(project, sandbox.url))
-    ran = applied(run, project, plan)
-    watcher.join()
+    with at_call(sandbox, lambda: freeze(project, sandbox.url)):
+        ran = applied(run, project, plan)
     assert outcomes(ran) == ["verified", "blocked"]
     assert len(posts(sandbox)) == 1
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from tests.cli.conftest import Ran, Run
 from tests.conftest import CAMPAIGN
 from tests.contract.test_plan_and_apply import fault, legs, posts, saved, write
 from tests.contract.test_runs import THREE_ROWS, amsctl, applied, outcomes
-from tests.contract.test_signals import when
+from tests.contract.test_signals import send
 from tests.hostile.canaries import AUTH
+from tests.order import at_call, happens
 
 EDITS = 2000 * CAMPAIGN
 BEFORE = (324, 567, 9000, 2000)
@@ -216,15 +217,17 @@ def test_a_second_time(project: Path, sandbox: Sandbox, run: Run, restored: bool
 
 
 @pytest.mark.parametrize("restored", [False, True])
-def test_the_plan_of_a_run_that_was_resumed(project: Path, sandbox: Sandbox, run: Run, restored: bool) -> None:
+def test_the_plan_of_a_run_that_was_resumed(project: Path, sandbox: Sandbox, run: Run, draining: threading.Event, restored: bool) -> None:
     """Half of it by the first run, the rest by its resume: used up all the same."""
     write(project)
     path = saved(project, run)
-    fault(sandbox, kind="slow", method="POST", seconds=0.5)
-    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert applied(run, project, path).code == 143
-    watcher.join()
-    sandbox.faults.clear()
+
+    def stop() -> None:
+        send(signal.SIGTERM)
+        happens(draining)
+
+    with at_call(sandbox, stop):
+        assert applied(run, project, path).code == 143
     assert refused(applied(run, project, path))
     resumed = amsctl(run, project, "resume", "--format", "json")
     assert (resumed.code, outcomes(resumed)) == (0, ["skipped", "verified"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 
 from amsctl.config import Auth
+from amsctl.ledger.recorder import LedgerRecorder
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Ran, Run
 from tests.contract.test_plan_and_apply import fault, legs, posts, quick, saved, write
-from tests.contract.test_signals import break_locks, has_begun, patient, when
+from tests.contract.test_signals import break_locks, has_begun, patient, send
 from tests.hostile.canaries import API_ID
+from tests.order import at_call, happens, until
 
 THREE_ROWS = (
     "executionFirms: {3N1: {limits: {CJ.FUT.NYMEX: {ef: {long: 300, short: 500}}, "
@@ -50,10 +53,8 @@ def applied(run: Run, project: Path, plan: Path, *options: str) -> Ran:
 def left_unknown(run: Run, project: Path, sandbox: Sandbox, plan: Path, **rule: object) -> Ran:
     """An apply whose first call meets a fault that hides what became of it, and after which nothing can be read: its outcome is unknown."""
     fault(sandbox, method="POST", **rule)
-    fault(sandbox, kind="slow", method="POST", seconds=0.3)
-    blind = when(lambda: len(posts(sandbox)) == 1, lambda: fault(sandbox, kind="unavailable", method="GET"))
-    ran = applied(run, project, plan)
-    blind.join()
+    with at_call(sandbox, lambda: fault(sandbox, kind="unavailable", method="GET")):
+        ran = applied(run, project, plan)
     assert outcomes(ran)[0] == "unknown"
     sandbox.faults.clear()
     return ran
@@ -125,14 +126,16 @@ def test_a_lock_held_by_another_is_told_with_its_holder(project: Path, sandbox: 
     assert applied(run, project, plan).code == 0
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(project: Path, sandbox: Sandbox, run: Run) -> None:
+def test_a_run_that_was_stopped_goes_on_where_it_was(project: Path, sandbox: Sandbox, run: Run, draining: threading.Event) -> None:
     write(project)
     plan = saved(project, run)
-    fault(sandbox, kind="slow", method="POST", seconds=0.5)
-    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert applied(run, project, plan).code == 143
-    watcher.join()
-    sandbox.faults.clear()
+
+    def stop() -> None:
+        send(signal.SIGTERM)
+        happens(draining)
+
+    with at_call(sandbox, stop):
+        assert applied(run, project, plan).code == 143
     ran = amsctl(run, project, "resume", "--format", "json")
     assert ran.code == 0, ran.err
     assert outcomes(ran) == ["skipped", "verified"]
@@ -279,24 +282,31 @@ def test_a_call_that_never_left_is_told_as_sent_no_time_and_a_resume_sends_it(
     assert outcomes(amsctl(run, project, "resume", "--format", "json")) == ["verified", "verified"]
 
 
-def test_a_lock_that_is_broken_while_the_run_still_reads_is_a_reason_to_try_later(project: Path, sandbox: Sandbox, run: Run) -> None:
-    """The renewal finds it, before anything was sent: 7, and why."""
-    patient(project)
+def test_a_lock_that_is_broken_while_the_run_still_reads_is_a_reason_to_try_later(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, stopped: threading.Event
+) -> None:
+    """The renewal finds it while a read is under way, before anything was sent: 7, and why."""
+    patient(project, monkeypatch)
     write(project)
     plan = saved(project, run)
-    fault(sandbox, kind="slow", method="GET", seconds=0.7)
-    breaking = when(lambda: break_locks(project) > 0, lambda: None)
-    ran = applied(run, project, plan)
-    breaking.join()
+
+    def lose() -> None:
+        assert break_locks(project) > 0
+        happens(stopped)
+
+    with at_call(sandbox, lose, method="GET", containing="/efStatus/"):
+        ran = applied(run, project, plan)
     assert (ran.code, posts(sandbox)) == (7, [])
     assert "no longer its own" in ran.err
     assert "no longer its own" in report_of(ran)["postponed"]
     assert outcomes(ran) == ["blocked", "blocked"]
 
 
-def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(project: Path, sandbox: Sandbox, run: Run) -> None:
-    """Two accounts, so that each is read once more before its writes: there the renewal finds the lock gone."""
-    patient(project)
+def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, stopped: threading.Event
+) -> None:
+    """The run has begun, and the renewal finds the lock gone before any call has left."""
+    patient(project, monkeypatch)
     write(project)
     firm = next(iter(sandbox.book.account("DV101218B").execution_firms))
     other = (project / "accounts" / "dv.yaml").read_text().replace("DV10121801A", "DV101218B")
@@ -304,32 +314,40 @@ def test_a_lock_that_is_broken_between_the_first_record_and_the_first_call(proje
     (project / "accounts" / "other.yaml").write_text(other[: other.index("  executionFirms")] + spec, encoding="utf-8")
     plan = saved(project, run)
 
-    fault(sandbox, kind="slow", method="GET", seconds=0.7)
-    breaking = when(lambda: has_begun(project), lambda: break_locks(project) and None)
+    add = LedgerRecorder.started
+
+    async def started(self: LedgerRecorder, *arguments: Any, **named: Any) -> Any:
+        result = await add(self, *arguments, **named)
+        if not stopped.is_set():
+            assert break_locks(project) > 0
+            await asyncio.to_thread(happens, stopped)
+        return result
+
+    monkeypatch.setattr(LedgerRecorder, "started", started)
     ran = applied(run, project, plan)
-    breaking.join()
     assert (ran.code, posts(sandbox)) == (7, [])
     assert "no longer its own" in report_of(ran)["postponed"]
-    sandbox.faults.clear()
     assert applied(run, project, plan).code == 0, "try later means: the same plan is still good"
 
 
-def test_a_lock_that_is_broken_while_earlier_calls_are_waited_for(project: Path, sandbox: Sandbox, run: Run) -> None:
-    patient(project)
+def test_a_lock_that_is_broken_while_earlier_calls_are_waited_for(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, draining: threading.Event
+) -> None:
+    patient(project, monkeypatch)
     write(project)
     plan = saved(project, run)
     fault(sandbox, kind="drop_before", method="POST")
 
     def twice() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGTERM)
+        send(signal.SIGTERM)
+        happens(draining)
+        send(signal.SIGTERM)
 
-    stopping = when(lambda: len(posts(sandbox)) == 1, twice)
-    assert applied(run, project, plan).code == 143
-    stopping.join()
+    with at_call(sandbox, twice):
+        assert applied(run, project, plan).code == 143
     sandbox.faults.clear()
-    breaking = when(lambda: break_locks(project) > 0, lambda: None)
+    breaking = threading.Thread(target=until, args=(lambda: break_locks(project) > 0,))
+    breaking.start()
     ran = amsctl(run, project, "resume", "--format", "json")
     breaking.join()
     assert (ran.code, len(posts(sandbox))) == (7, 1)
@@ -391,20 +409,18 @@ def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
     config.write_text(text + allowed, encoding="utf-8")
     products = [f"X{number:02}.FUT.CBT" for number in range(14)]
     held = sandbox.book.account("DV10121801A")
-    held.eligible = {firm: (*sandbox.book.products_of(held, firm), *products) for firm in held.execution_firms}
+    eligible = {firm: (*sandbox.book.products_of(held, firm), *products) for firm in held.execution_firms}
+    monkeypatch.setattr(held, "eligible", eligible)
     for product in products:
         sandbox.book.put("DV10121801A", "3N1", product, (100, 100, 100, 100))
     limits = ", ".join(f"{product}: {{ef: {{long: 99}}}}" for product in products)
     write(project, f"executionFirms: {{3N1: {{limits: {{{limits}}}}}}}")
     plan = saved(project, run)
-    began = time.monotonic()
     noon = int(time.time() // 86_400) * 86_400 + 43_200
-    ahead = noon - seconds - time.time()
-    monkeypatch.setattr(SystemClock, "wall", lambda self: time.time() + ahead)
+    monkeypatch.setattr(SystemClock, "wall", lambda self: noon - seconds)  # it stands still: how long the run takes here is no matter
     monkeypatch.setattr("amsctl.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
     monkeypatch.setattr("amsctl.flow.check_age", lambda plan, clock: None)
     ran = applied(run, project, plan)
     assert (ran.code, len(posts(sandbox))) == (code, sent), ran.err + ran.out
     assert set(outcomes(ran)) == ({"blocked"} if code else {"verified"})
     assert ("the run cannot finish before" in ran.err) is (code == 7)
-    assert time.monotonic() - began < 30

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -25,33 +24,34 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.contract.test_plan_and_apply import legs, posts, saved, write
-from tests.patience import Elapsed
+from tests.order import HANG_SECONDS, at_call, comes, happens, in_flight, until
 
 
-def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
-    """Act as soon as the condition holds, from another thread."""
+def unhurried(project: Path) -> None:
+    """A call that nobody answers is waited for until the test has ended."""
+    config = project / "amsctl.yaml"
+    text = config.read_text().replace("settleSeconds: 0.2", f"settleSeconds: 0.2, timeoutSeconds: {HANG_SECONDS:.0f}")
+    config.write_text(text + f"  ledger: {{leaseSeconds: {2 * HANG_SECONDS + 1:.0f}}}\n", encoding="utf-8")
 
-    def watch() -> None:
-        deadline = time.monotonic() + 20
-        while not condition():
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.01)
-        act()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_drains(project: Path, sandbox: Sandbox, run: Run, number: signal.Signals, code: int) -> None:
+def test_the_first_signal_drains(
+    project: Path, sandbox: Sandbox, run: Run, draining: threading.Event, number: signal.Signals, code: int
+) -> None:
+    """It is heeded while the first call is under way: that one is finished, the second is not sent."""
     write(project)
     plan = saved(project, run)
-    sandbox.faults.add(Rule(kind="slow", method="POST", seconds=0.5))
-    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: os.kill(os.getpid(), number))
-    ran = run("-C", str(project), "apply", str(plan), "--format", "json")
-    watcher.join()
+
+    def stop() -> None:
+        send(number)
+        happens(draining)
+
+    with at_call(sandbox, stop):
+        ran = run("-C", str(project), "apply", str(plan), "--format", "json")
     report = json.loads(ran.out)
     assert ran.code == code
     assert [step["outcome"] for step in report["steps"]] == ["verified", "blocked"]
@@ -61,75 +61,67 @@ def test_the_first_signal_drains(project: Path, sandbox: Sandbox, run: Run, numb
     assert len(posts(sandbox)) == 1
 
 
-def test_the_second_signal_stops_at_once(project: Path, sandbox: Sandbox, run: Run) -> None:
+def test_the_second_signal_stops_at_once(project: Path, sandbox: Sandbox, run: Run, draining: threading.Event) -> None:
+    """While the call is still under way: nobody answers it before the command has ended."""
+    unhurried(project)
     write(project)
     plan = saved(project, run)
-    # Stored first, answered late: nothing lands when this test is over.
-    sandbox.faults.add(Rule(kind="slow", method="POST", seconds=5, when="after"))
 
     def twice() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGINT)
+        send(signal.SIGINT)
+        happens(draining)
+        send(signal.SIGINT)
 
-    watcher = when(lambda: len(posts(sandbox)) == 1, twice)
-    with Elapsed() as took:
+    with in_flight(sandbox, then=twice):
         ran = run("-C", str(project), "apply", str(plan))
-        watcher.join()
     assert ran.code == 130
-    assert took.seconds < 4
     assert "stopped at once; calls under way may still take effect" in ran.err
     assert "Traceback" not in ran.err
 
 
-def test_a_real_process_ends_with_the_signal_s_exit_code(project: Path, sandbox: Sandbox, run: Run) -> None:
+def test_a_real_process_ends_with_the_signal_s_exit_code(project: Path, sandbox: Sandbox, run: Run, tmp_path: Path) -> None:
     write(project)
     plan = saved(project, run)
-    sandbox.faults.add(Rule(kind="slow", method="POST", seconds=0.5))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "amsctl", "-C", str(project), "apply", str(plan)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
-    watcher = when(lambda: len(posts(sandbox)) == 1, lambda: process.send_signal(signal.SIGTERM))
-    out, err = process.communicate(timeout=30)
-    watcher.join()
+    said = tmp_path / "said"
+    with said.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "amsctl", "-C", str(project), "apply", str(plan)],
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+
+        def stop() -> None:
+            process.send_signal(signal.SIGTERM)
+            until(lambda: "no further write is started" in said.read_text())
+
+        with at_call(sandbox, stop):
+            out, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 143
     assert "1 verified" in out
     assert "1 blocked" in out
-    assert "Traceback" not in out + err
+    assert "Traceback" not in out + said.read_text()
 
 
-@pytest.mark.parametrize(("path", "number", "code"), [("/myFirms*", signal.SIGINT, 130), ("/efStatus/*", signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("path", "number", "code"), [("/myFirms", signal.SIGINT, 130), ("/efStatus/", signal.SIGTERM, 143)])
 def test_a_signal_before_the_first_write_cuts_the_reads_off(
     project: Path, sandbox: Sandbox, run: Run, path: str, number: signal.Signals, code: int
 ) -> None:
-    """Nothing depends on a read yet: the run ends at once, sends nothing, and leaves no record of a run."""
+    """Nothing depends on a read yet: the run ends while it is under way, sends nothing, and leaves no record of a run."""
+    unhurried(project)
     write(project)
     plan = saved(project, run)
-    sandbox.faults.add(Rule(kind="slow", method="GET", path=path, seconds=6))
-    began: list[float] = []
-
-    def stop() -> None:
-        began.append(time.monotonic())
-        os.kill(os.getpid(), number)
-
-    watcher = when(lambda: any(entry.faults for entry in sandbox.log), stop)
-    ran = run("-C", str(project), "apply", str(plan), "--format", "json")
-    took = time.monotonic() - began[0]
-    watcher.join()
+    with in_flight(sandbox, method="GET", containing=path, then=lambda: send(number)):
+        ran = run("-C", str(project), "apply", str(plan), "--format", "json")
     report = json.loads(ran.out)
     assert ran.code == code
-    assert took < 4
     assert (report["interrupted"], [(step["outcome"], step["attempts"]) for step in report["steps"]]) == (code, [("blocked", 0)] * 2)
     assert f"stopped while reading: found the run was stopped by {number.name}; nothing was sent" in ran.err
     assert posts(sandbox) == []
     exported = run("-C", str(project), "ledger", "export", "--format", "jsonl")
     assert "run-started" not in exported.out
-    sandbox.faults.clear()
     assert run("-C", str(project), "apply", str(plan)).code == 0
 
 
@@ -144,7 +136,7 @@ def test_a_signal_is_remembered_though_the_run_was_stopping_already() -> None:
         with stopping(Quiet()) as stop:  # type: ignore[arg-type]
             stop.request("the live state moved")
             os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(0.05)
+            await comes(lambda: stop.signalled is not None)
             return stop.exit_code, stop.signalled
 
     assert asyncio.run(work()) == (None, ExitCode.TERMINATED)
@@ -170,30 +162,35 @@ def test_afterwards_a_signal_means_what_it_meant_before() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_two_signals_after_the_lock_was_lost_end_with_the_signal_s_exit_code(project: Path, sandbox: Sandbox, run: Run) -> None:
-    patient(project)
+def test_two_signals_after_the_lock_was_lost_end_with_the_signal_s_exit_code(
+    project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch, draining: threading.Event, stopped: threading.Event
+) -> None:
+    """The run waits whether its call still lands; the lock is lost, then the first signal is heeded, then the second ends it."""
+    patient(project, monkeypatch)
     write(project)
     plan = saved(project, run)
     sandbox.faults.add(Rule(kind="drop_before", method="POST"))
 
-    def lose_and_stop() -> None:
-        break_locks(project)
-        time.sleep(2)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def signals() -> None:
+        happens(stopped)
+        send(signal.SIGTERM)
+        happens(draining)
+        send(signal.SIGTERM)
 
-    watcher = when(lambda: len(posts(sandbox)) == 1, lose_and_stop)
-    ran = run("-C", str(project), "apply", str(plan))
-    watcher.join()
+    later = threading.Thread(target=signals)
+    later.start()
+    with at_call(sandbox, lambda: break_locks(project)):
+        ran = run("-C", str(project), "apply", str(plan))
+    later.join()
     assert ran.code == 143
 
 
-def patient(project: Path) -> None:
-    """A late write may take eight seconds to land; locks are renewed every second."""
+def patient(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late write may take minutes to land, and a lock outlasts them; but the loss of a lock is noticed within a second."""
     config = project / "amsctl.yaml"
-    text = config.read_text().replace("settleSeconds: 0.2", "settleSeconds: 8, timeoutSeconds: 1")
-    config.write_text(text + "  ledger: {leaseSeconds: 3}\n", encoding="utf-8")
+    text = config.read_text().replace("settleSeconds: 0.2", f"settleSeconds: {HANG_SECONDS:.0f}, timeoutSeconds: 20")
+    config.write_text(text + f"  ledger: {{leaseSeconds: {HANG_SECONDS:.0f}}}\n", encoding="utf-8")
+    monkeypatch.setattr("amsctl.ledger.leases.RENEWALS_PER_LEASE", 2 * HANG_SECONDS)
 
 
 @contextmanager

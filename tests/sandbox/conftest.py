@@ -10,6 +10,9 @@ import pytest
 
 from amsctl.sandbox.books import spec_book
 from amsctl.sandbox.server import Sandbox, serve
+from tests.order import postponed
+
+__all__ = ["postponed"]
 
 FIRM = "GREENTEA_API_CLEARING2"
 ACCOUNT = "DV10121801A"
