@@ -21,7 +21,7 @@ def test_a_failing_program_is_no_measurement() -> None:
 
 def test_memory_of_the_whole_family_is_seen() -> None:
     """The peak is that of a process and the processes that it starts, together."""
-    filled = "import sys, time; held = bytearray(60_000_000); time.sleep(0.5)"
+    filled = "import sys, time; held = bytearray(60_000_000); time.sleep(2)"
     alone = measured.run([sys.executable, "-c", filled])
     both = measured.run(
         [sys.executable, "-c", f"import subprocess, sys; kept = bytearray(60_000_000); subprocess.run([sys.executable, '-c', {filled!r}])"]

@@ -25,7 +25,7 @@ class Loaded:
     asked: tuple[str, ...]
 
 
-def load(path: Path, *, width: int = 1280, seconds: int = 100) -> Loaded:
+def load(path: Path, *, width: int = 1280, seconds: int = 240) -> Loaded:
     """Load a file; skips (or fails, where it is required) without a Chromium on this machine."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:

@@ -185,7 +185,7 @@ def test_the_sandbox_serves_until_a_signal(number: signal.Signals, code: int, ru
             assert json.load(answer)["total"] > 3
     finally:
         child.send_signal(number)
-        _, err = child.communicate(timeout=30)
+        _, err = child.communicate(timeout=240)
     assert child.returncode == code
     assert "the sandbox holds 3 accounts; authentication: none" in err
 
@@ -205,7 +205,7 @@ def test_the_sandbox_with_credentials(run: Run, tmp_path: Path, monkeypatch: pyt
         assert run("-C", str(tmp_path), "get", "firms").code == 1
     finally:
         child.terminate()
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=240)
     assert CANARIES["the client secret"] not in out + err
 
 

@@ -35,6 +35,7 @@ from amsctl.sandbox.rendering import encode
 from amsctl.sandbox.server import Certificate, Sandbox, serve
 from tests.conftest import pytest_runtest_teardown, too_little
 from tests.hostile.canaries import API_ID, CANARIES, ENVIRON, Hunt, encodings, forms, passwords
+from tests.order import HANG_SECONDS, at_call, until
 
 SECRETS: dict[Kind, str] = {
     "oauth2": CANARIES["the client secret"],
@@ -375,7 +376,6 @@ def test_no_argument_and_no_child_carries_a_secret(world: World, monkeypatch: py
     git = bin_folder / "git"
     git.write_text(f"#!/bin/sh\n{{ env; echo \"$0 $@\"; }} >> '{seen}'\nexit 1\n")
     git.chmod(git.stat().st_mode | stat.S_IXUSR)
-    world.fault(kind="slow", seconds=0.2)
     environ = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "amsctl", "-C", str(world.folder), "plan", "-vv"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, cwd=Path(__file__).parents[2])
@@ -393,12 +393,13 @@ def test_no_argument_and_no_child_carries_a_secret(world: World, monkeypatch: py
             looks += 1
 
     watcher = threading.Thread(target=look)
-    watcher.start()
-    out, err = child.communicate(timeout=60)
+    # A call of the process is answered when the list was looked through three times, from beginning to end, with the process in it.
+    with at_call(world.sandbox, lambda: until(lambda: looks > 3), method="GET"):
+        watcher.start()
+        out, err = child.communicate(timeout=HANG_SECONDS)
     finished.set()
     watcher.join()
     assert child.returncode == 0, err
-    assert looks > 3
     world.hunt.search(out + err, "the output of a real process")
     world.texts.append(out.decode())
     assert "PATH=" in seen.read_text()

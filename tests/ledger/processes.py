@@ -53,14 +53,16 @@ class Witness:
         os.close(descriptor)
         count = int(self._count.read_text()) if self._count.exists() else 0
         time.sleep(0.0005)
-        self._count.write_text(str(count + 1))
+        written = self._count.with_suffix(f".{os.getpid()}")
+        written.write_text(str(count + 1))
+        written.replace(self._count)
 
     def leave(self) -> None:
         self._here.unlink()
 
     @property
     def count(self) -> int:
-        return int(self._count.read_text())
+        return int(self._count.read_text() or "0") if self._count.exists() else 0
 
 
 def _is_gone(pid: int) -> bool:
@@ -115,18 +117,19 @@ def run_contenders(processes: int, rounds: int, folder: Path, seconds: float, st
     begun = time.monotonic()
     living = {_forked(contend, number, rounds, folder, seconds, random.Random(number)): number for number in range(processes)}
     failed, killed = 0, 0
-    stopped: dict[int, float] = {}
+    stopped: dict[int, int] = {}
     while living:
         pid, status = os.waitpid(-1, os.WUNTRACED | os.WNOHANG)
-        for held, since in list(stopped.items()):
-            if time.monotonic() - since > 1.5 * seconds:
+        for held, count in list(stopped.items()):
+            # It goes on when somebody else has taken the lock over from it and was there.
+            if Witness(folder).count > count or stopped.keys() == living.keys():
                 del stopped[held]
                 os.kill(held, signal.SIGCONT)
         if pid == 0:
             time.sleep(0.005)
             continue
         if os.WIFSTOPPED(status):
-            stopped[pid] = time.monotonic()
+            stopped[pid] = Witness(folder).count
             continue
         number = living.pop(pid)
         if os.WIFSIGNALED(status):

@@ -189,7 +189,7 @@ class _Job:
             env=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         self.done.steps.append(Step(self.name, step.get("name", "run"), ran.returncode, ran.stdout + ran.stderr, given))
