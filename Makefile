@@ -23,14 +23,14 @@ SOURCES := $(wildcard amsctl tests tools benchmarks)
 
 help:
 	@echo "make demo      plan and apply an example limits repository against a local stand-in of the AMS"
-	@echo "make test      every test, with the coverage gate"
+	@echo "make test      every test, with the coverage gate; campaigns at their small size (500 seeds of the simulator, 5,000 damaged manifests, …)"
 	@echo "make check     what CI runs: format, lint, types, import rules, then make test"
 	@echo "make lint      make check without the tests"
 	@echo "make fix       format the code and mend what the linter can mend"
 	@echo "make docs      write docs/reference again from the commands and the schemas"
 	@echo "make bench     measure: calls per account, what safety costs, the views of a long plan, then load, plan and apply on four sizes of book"
-	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on"
-	@echo "make chaos     real processes killed, paused and cut off, in the long form"
+	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on (make test plays 500)"
+	@echo "make chaos     real processes killed, paused and cut off, at every point (make test takes one in nine or so)"
 	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
 	@echo "make package   build the wheel and the source archive, and look into them"
 	@echo "make lock      pin the newest allowed packages again (needs uv)"

@@ -21,6 +21,7 @@ from amsctl.manifests.project import load_project
 from amsctl.manifests.starter import starter_files
 from amsctl.manifests.validate import validate_paths
 from amsctl.resources import examples_folder
+from tests.conftest import CAMPAIGN
 
 UNTIDY = """\
 # head
@@ -311,7 +312,7 @@ def desired(text: str, root: Path) -> object:
 
 
 @pytest.mark.no_cover
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100 if CAMPAIGN == 1 else 400 * CAMPAIGN, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_formatting_is_stable_and_keeps_meaning_and_comments(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """fmt of fmt is fmt, load of fmt is load, and no comment is lost, whatever the file looked like."""

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 
 from amsctl.manifests.documents import read_content
+from tests.conftest import CAMPAIGN
 from tests.manifests.bad import GOOD
 from tests.patience import unit_seconds
 
-COUNT = int(os.environ.get("AMSCTL_GENERATED", "20000"))
+COUNT = int(os.environ.get("AMSCTL_GENERATED", 5_000 if CAMPAIGN == 1 else 20_000 * CAMPAIGN))
 SEED = int(os.environ.get("AMSCTL_SEED", "20261121"))
 
 _PROJECT = """\
