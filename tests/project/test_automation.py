@@ -131,7 +131,7 @@ def test_ci_entry_runs_the_linters_and_the_command_of_the_readme() -> None:
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text
     assert "\nmake lint </dev/null\nmake test </dev/null\n" in text
-    assert "\nexport AMSCTL_TEST_REQUIRED=postgresql,compiler,openssh\n" in text
+    assert "\nexport AMSCTL_TEST_REQUIRED=postgresql,compiler,openssh,chromium\n" in text
     assert "\nmake demo\nmake test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
