@@ -137,8 +137,11 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: 
             found=live.environment.url,
             hint="read_live again, with manifests that were loaded with the same base",
         )
-    request = PlanRequest(sources=manifests.sources, environment=environment, material=manifests.material, selection=manifests.selection)
-    wish, clock = request.wish, SystemClock()
+    clock = SystemClock()
+    request = PlanRequest(
+        sources=manifests.sources, environment=environment, material=manifests.material, selection=manifests.selection, clock=clock
+    )
+    wish = request.wish
     rules = flow.rules_of(wish.project, environment)
     parts = [
         arrange(diff(desired, live.accounts[desired.key], rules, live.eligible.get(desired.key)), live.accounts[desired.key], rules)

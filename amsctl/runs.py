@@ -207,6 +207,7 @@ class _Conduct:
             reader = writer.reader
             firms = await u.stop.before(self._firms(reader))
             check_clock(reader)
+            self._check_time_is_known(reader)
             scopes = [Scope(u.environment.ams_name, name) for name in firms]
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
                 # Under the lock: nobody can send anything of this plan between this look and our own first call.
@@ -222,6 +223,18 @@ class _Conduct:
                     authorise(self.reviewed, reader, firms, self.clock, earlier=earlier, leave=frozenset(closed))
                 )
                 return await execute(authorised, self._means(writer, reader, firms, leases, closed, earlier, before))
+
+    def _check_time_is_known(self, reader: Reader) -> None:
+        """Later where the server names no time, and windows or approvals go by one: this machine's clock alone proves nothing."""
+        if reader.clock_offset_seconds is not None or (self.hours.always and not self.reviewed.approvals):
+            return
+        raise Later(
+            "the AMS names no time, so this machine's clock cannot be checked",
+            where=self.u.environment.url,
+            expected="an answer with a Date, since windows or approvals depend on the time",
+            found="none",
+            hint="try again; where this AMS never sends a Date, a plan needs neither windows nor approvals to be applied",
+        )
 
     def _points(self) -> Points:
         """The values of the past as the ledger has them now: another run may have written since the plan was made."""

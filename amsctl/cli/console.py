@@ -81,8 +81,12 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person can be asked: standard input and standard error are terminals."""
-        return is_terminal(self.stdin) and is_terminal(self.stderr)
+        """Whether a person can be asked: standard input and standard error are terminals, and this is no pipeline, some of which give their jobs a terminal
+        that no person reads.
+        """
+        from amsctl.provenance.pipeline import is_pipeline
+
+        return is_terminal(self.stdin) and is_terminal(self.stderr) and not is_pipeline(self.environ)
 
     def _look(self, stream: TextIO) -> Look:
         return Look(color=self._colored(stream), unicode=_is_unicode(stream), width=self.width(stream))

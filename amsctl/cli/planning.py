@@ -49,16 +49,13 @@ def base_option(command: F) -> F:
 
 def make_plan(session: Session, selection: Selection) -> Plan:
     """A fresh plan against the chosen environment. Reads only."""
+    from amsctl.ams.clock import SystemClock
     from amsctl.operations.plan import make_plan, plan_request
 
-    sources, environment = session.sources(), session.environment()
-    request = plan_request(sources, environment, selection, folder=session.directory)
+    sources, environment, clock = session.sources(), session.environment(), SystemClock()
+    request = plan_request(sources, environment, selection, clock, folder=session.directory)
     session.console.diagnostics(request.material.desired.warnings)
-
-    # Not before: what is wrong in the manifests is told without waiting for the client's libraries.
-    from amsctl.ams.clock import SystemClock
-
-    return make_plan(request, session.environ, SystemClock(), watched=lambda total: session.console.progress("reading accounts", total))
+    return make_plan(request, session.environ, clock, watched=lambda total: session.console.progress("reading accounts", total))
 
 
 # --- plan files ---

@@ -38,6 +38,11 @@ def command(session: Session, paths: tuple[str, ...], form: str) -> int:
     try:
         project = session.checkout_project() if session.has_project() or not paths else None
         validation = validate_paths(project, paths)
+        if project is not None and not paths:
+            from amsctl.operations.material import left_out
+
+            for finding in left_out(project, session.environ):
+                session.console.warn(finding.message)
     except ManifestErrors as wrong:
         validation = Validation(files=0, documents=0, accounts=0, diagnostics=wrong.diagnostics)
     if form == "json":

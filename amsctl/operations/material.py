@@ -5,22 +5,25 @@ Only files that were read can make a plan dirty. What the commit has and the dis
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from amsctl.committed import held_against
+from amsctl.config import Project
 from amsctl.diagnostics import Severity
 from amsctl.errors import AmsctlError, ConfigError, ManifestErrors
 from amsctl.flow import BaseBranch, labels_of
-from amsctl.manifests.load import Desired, load
+from amsctl.manifests.load import Desired, discover_project, load
 from amsctl.model import AccountKey
 from amsctl.operations.record import RuleSet, Sources, place_of
 from amsctl.planning.plan import Finding, Git, Selection
-from amsctl.provenance.checkout import Checkout, Why
+from amsctl.provenance.checkout import Checkout, Difference, Why
 from amsctl.provenance.commits import Commit, commit_at, commits_between
 from amsctl.provenance.facts import Unknown
-from amsctl.provenance.repository import Repository
+from amsctl.provenance.refs import head as head_of
+from amsctl.provenance.repository import Repository, find
 from amsctl.provenance.trees import Tree, TreeFiles, tree_of
 
 MOST_MESSAGE: Final = 2000
@@ -78,6 +81,25 @@ def _checkout(sources: Sources, repository: Repository, head: str, desired: Desi
     if isinstance(found, Unknown):
         raise found.as_error("whether the manifests are those of the commit is not known", where=str(repository))
     return found
+
+
+def left_out(project: Project, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """What the commit has below the manifests of a project and the disk lacks: submodules, and files that are deleted or left out of a sparse checkout.
+    None outside of a repository. ConfigError with git's reason where it is not known.
+    """
+    repository = find(project.root, environ)
+    if repository is None:
+        return ()
+    at = repository if isinstance(repository, Unknown) else head_of(repository)
+    if isinstance(at, Unknown):
+        raise at.as_error("whether the commit has more manifests than the disk is not known", where=project.root)
+    if at is None or isinstance(repository, Unknown):
+        return ()
+    files = TreeFiles(_known_tree(repository, at.commit))
+    absent = [file.path for file in discover_project(project, files).files if not os.path.lexists(file.path)]
+    told = [Difference(path=os.path.relpath(path, repository.top), why=Why.NOT_HERE) for path in absent]
+    told += [Difference(path=path, why=Why.SUBMODULE) for path in sorted(files.submodules)]
+    return tuple(_missing(Checkout(commit=at.commit, differences=tuple(told), line_ends=())))
 
 
 def _dirty_words(checkout: Checkout) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from amsctl import flow
 from amsctl.config import Environment
 from amsctl.diagnostics import Severity
-from amsctl.model import AccountKey
+from amsctl.model import AccountKey, Phase
 from amsctl.operations.material import Material, material_of
 from amsctl.operations.points import Branch, past_in
 from amsctl.operations.record import Sources
@@ -33,6 +33,7 @@ class PlanRequest:
     environment: Environment
     material: Material
     selection: Selection
+    clock: Clock
 
     @property
     def wish(self) -> flow.Wish:
@@ -44,15 +45,35 @@ class PlanRequest:
             selection=self.selection,
             git=self.material.git,
             base=self.material.base,
-            told=(*self.material.findings, *_unapprovable(self.material.unapprovable)),
+            told=(
+                *self.material.findings,
+                *_unapprovable(self.material.unapprovable),
+                *outlived(self.sources, self.environment, self.clock),
+            ),
         )
 
 
-def plan_request(sources: Sources, environment: Environment, selection: Selection, *, folder: str | None = None) -> PlanRequest:
+def plan_request(
+    sources: Sources, environment: Environment, selection: Selection, clock: Clock, *, folder: str | None = None
+) -> PlanRequest:
     """The request for a plan of the manifests here. ``folder``: where paths of ``selection`` are relative to."""
-    return PlanRequest(
-        sources=sources, environment=environment, material=material_of(sources, selection, folder=folder), selection=selection
-    )
+    material = material_of(sources, selection, folder=folder)
+    return PlanRequest(sources=sources, environment=environment, material=material, selection=selection, clock=clock)
+
+
+def outlived(sources: Sources, environment: Environment, clock: Clock) -> tuple[Finding, ...]:
+    """A note where a closure or a window outlives a plan that is made now: it could not be applied from then to its end."""
+    from amsctl.windows.hours import Hours
+
+    hours = Hours(calendar=environment.calendar, windows=sources.project.windows, environment=environment.name)
+    if hours.always:
+        return ()
+    ends = clock.wall() + sources.project.plan_valid_hours * 3600
+    closure = hours.closed(ends, Phase.TIGHTEN)
+    if closure is None:
+        return ()
+    message = f"{closure.why} when this plan expires, and {closure.opens}: what is not applied before must be planned again (planValid)"
+    return (Finding(code="plan-outlived", severity=Severity.NOTE, message=message, where=closure.where or environment.name),)
 
 
 def _unapprovable(why: str) -> tuple[Finding, ...]:
