@@ -20,6 +20,7 @@ from amsctl.approvals.signers import SignerList, parse_signers, read_signers
 from amsctl.config import Approvals, ApprovalSource, GuardName
 from amsctl.errors import ApprovalMissing
 from amsctl.model import UnsetMeans
+from amsctl.operations.introduction import introducing
 from amsctl.operations.record import RuleSet, Sources, safeguards_of
 from amsctl.planning.approvals import approval_need
 from amsctl.planning.content import content_of
@@ -99,7 +100,7 @@ def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: S
             base_commit=base.commit,
         ),
         rules=tuple(_rules_of(one, plan, overrides) for one in rules),
-        commits=() if rollback is not None else _commits(sources, base.commit, git.commit if git is not None else ""),
+        commits=() if rollback is not None else _commits(plan, sources, base.commit, git.commit if git is not None else ""),
         lists=tuple(lists),
         also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *([rollback.asked_by] if rollback else [])]),
         unproven=() if rollback is None or sources.pipeline is not None else (_asker(rollback.asked_by),),
@@ -133,11 +134,19 @@ def _list_here(sources: Sources, rules: Sequence[RuleSet], plan: Plan) -> Signer
     return read_signers(sources.here.root, settings.signers)
 
 
-def _commits(sources: Sources, base: str, head: str) -> Sequence[SignedCommit] | UnknownMakers:
+def _commits(plan: Plan, sources: Sources, base: str, head: str) -> Sequence[SignedCommit] | UnknownMakers:
+    """The commits of the change: those that the base lacks, and those that brought in what the base has and the AMS has not yet."""
     if sources.repository is None:
         return UnknownMakers(reason="there is no repository of git here", hint="apply in a clone")
     found = commits_between(sources.repository, base, head)
-    return UnknownMakers(reason=found.reason, hint=found.hint) if isinstance(found, Unknown) else found
+    earlier = introducing(plan, sources)
+    for one in (found, earlier):
+        if isinstance(one, Unknown):
+            return UnknownMakers(reason=one.reason, hint=one.hint)
+    assert not isinstance(found, Unknown)
+    assert not isinstance(earlier, Unknown)
+    known = {commit.id for commit in found}
+    return (*found, *(commit for commit in earlier if commit.id not in known))
 
 
 def keygen_of(sources: Sources) -> Callable[[], Keygen]:
