@@ -13,6 +13,7 @@ from amsctl.model import Outcome, Phase
 from tests.applying.test_executor import CJ, account, wish
 from tests.applying.test_resuming import slowly, two
 from tests.applying.world import Notes, World, apply, plan_of
+from tests.authorised import authorised
 
 
 class Slow(Notes):
@@ -146,7 +147,7 @@ def test_a_run_cut_off_at_any_await_leaves_no_call_without_an_intent() -> None:
                 concurrency=2,
                 barrier=Barrier.RUN,
             )
-            task = asyncio.create_task(execute(plan, means))  # type: ignore[arg-type]
+            task = asyncio.create_task(execute(authorised(plan), means))  # type: ignore[arg-type]
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()

@@ -20,6 +20,7 @@ from amsctl.planning.arrange import arrange, assemble
 from amsctl.planning.diff import Rules, diff
 from amsctl.planning.plan import Origin, Plan, Step, Target
 from amsctl.wire.answers import AccountEntry
+from tests.authorised import authorised
 from tests.planning.reference import Account
 
 FIRM = "GREENTEA"
@@ -310,4 +311,4 @@ def apply(
         progress=progress,
         **more,  # type: ignore[arg-type]
     )
-    return asyncio.run(execute(plan, means))
+    return asyncio.run(execute(authorised(plan), means))

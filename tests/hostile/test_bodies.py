@@ -37,6 +37,7 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox, serve
 from tests.ams.doubles import Heard, JumpingClock, Wire, answer, environment, requests, run, wire
 from tests.ams.test_body import MALFORMED
+from tests.authorised import authorised
 from tests.hostile.canaries import AUTH, ENVIRON
 from tests.hostile.stub import BODIES, POSTS, READS, body_for, post
 from tests.order import HANG_SECONDS
@@ -404,7 +405,7 @@ def carried_out(sandbox: Sandbox, plan: Plan) -> Report | AmsError:
                 concurrency=1,
             )
             try:
-                return await execute(plan, means)
+                return await execute(authorised(plan), means)
             except AmsError as error:
                 return error
 
