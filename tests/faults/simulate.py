@@ -22,11 +22,17 @@ from amsctl.ams.client import Reader, open_reader
 from amsctl.applying.means import Stop
 from amsctl.applying.report import Report, encode_report
 from amsctl.errors import AmsctlError, ExitCode
-from amsctl.flow import Wish, check_age, make_plan, manifests_hash
+from amsctl.flow import Wish, make_plan
+from amsctl.ledger.plans import plan_of
 from amsctl.ledger.recorder import Cause
 from amsctl.ledger.values import Run, Scope
+from amsctl.operations import apply as operation
+from amsctl.operations.apply import ApplyRequest, Around
+from amsctl.operations.record import without_git
+from amsctl.operations.rollback import roll_back
 from amsctl.planning.codec import text_of
 from amsctl.planning.plan import Plan
+from amsctl.planning.planfile import PlanFile
 from tests.faults import loop as virtual
 from tests.faults.bugs import planted
 from tests.faults.history import History
@@ -73,6 +79,7 @@ async def played(simulation: Simulation, work: Callable[[], Awaitable[T]]) -> T:
         patch("amsctl.ledger.holder.this_holder", lambda environ: simulation.books.holder()),
         patch("amsctl.flow.version", lambda: "0"),  # looked up on the disk each time
         patch("amsctl.runs.version", lambda: "0"),
+        patch("amsctl.operations.rollback.version", lambda: "0"),
     ):
         try:
             return await work()
@@ -89,6 +96,7 @@ class Simulation:
         self.seed = seed
         self.rng = Random(seed)
         self.world = world = world or world_of(self.rng)
+        self.sources = without_git(world.project)
         self.history = History(loop.time)
         self.server = Server(FIRM, CLEARING_ID, world.accounts, PRODUCTS, world.dialect)
         requests = world.project.requests
@@ -244,27 +252,43 @@ class Simulation:
                 plan = await self._plan(process, wishes)
                 ended.plan = plan
                 if plan.steps and not plan.blocking:
-                    self._reported(process, await runs.carry_out(plan, u), ended)
+                    await self._carry_out(process, plan, u, ended)
                 else:
                     ended.good = True
             case "saved":
                 assert saved is not None
-                check_age(saved, process.clock)
                 self._note_plan(process, saved)
-                self._reported(process, await runs.carry_out(saved, u), ended)
+                await self._carry_out(process, saved, u, ended)
             case "resume":
                 run = self._some_run(u)
                 if not runs.finished_well(run):
-                    plan = runs.plan_of(u.ledger, run)
+                    plan = plan_of(u.ledger, run)
                     self._note_plan(process, plan)
-                    self._reported(process, await runs.resume(run, u), ended)
+                    ready = operation.resumable(run, self._request(plan), process.clock)
+                    self._reported(process, await runs.resume(run, ready, u), ended)
             case "resolve":
                 await runs.resolve(u)
                 ended.good = True
             case "rollback":
                 plan = await self._way_back(process, wishes, self._some_run(u), u)
                 if plan.steps and not plan.blocking:
-                    self._reported(process, await runs.carry_out(plan, u), ended)
+                    await self._carry_out(process, plan, u, ended)
+
+    async def _carry_out(self, process: Process, plan: Plan, u: runs.Undertaking, ended: Ended) -> None:
+        ready = operation.reviewed(self._request(plan), u.ledger, process.clock)
+        self._reported(process, await runs.carry_out(ready, u), ended)
+
+    def _request(self, plan: Plan) -> ApplyRequest:
+        """The plan, with the manifests that it was made of checked out."""
+        world = self.world
+        here = next(one for one in (world.wishes, world.others) if one.manifests_sha256 == f"sha256:{plan.origin.manifests_sha256}")
+        return ApplyRequest(
+            file=PlanFile.of(plan),
+            sources=self.sources,
+            environment=world.environment,
+            around=Around(environ={}),
+            here=here,  # type: ignore[arg-type]
+        )
 
     def _some_run(self, u: runs.Undertaking) -> Run:
         """The newest run, as a rule."""
@@ -311,8 +335,17 @@ class Simulation:
 
     async def _way_back(self, process: Process, wishes: Wishes, run: Run, u: runs.Undertaking) -> Plan:
         async with self._reader(process) as reader:
-            digest = manifests_hash(wishes)  # type: ignore[arg-type]
-            plan = await runs.roll_back(run, self._wish(wishes), u.ledger, reader, digest, process.clock)
+            plan = await roll_back(
+                run,
+                self.sources,
+                self.world.environment,
+                u.ledger,
+                reader,
+                process.clock,
+                desired=wishes,  # type: ignore[arg-type]
+                git=None,
+                asked_by="somebody",
+            )
         self._note_plan(process, plan, undoes=run.plan_digest)
         return plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
@@ -51,6 +51,12 @@ class Wishes:
 
     def accounts(self) -> Iterator[DesiredAccount]:
         return iter(self.listed)
+
+    def some(self, keys: Collection[AccountKey]) -> Iterator[DesiredAccount]:
+        return (account for account in self.listed if account.key in keys)
+
+    def keys(self) -> Iterator[AccountKey]:
+        return (account.key for account in self.listed)
 
     def headers(self) -> Iterator[Header]:
         return (Header(account.key, account.source) for account in self.listed)
