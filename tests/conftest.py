@@ -6,6 +6,7 @@ And the search for secrets in whatever any test of the suite prints or leaves be
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -35,6 +36,12 @@ settings.register_profile(
     "amsctl", max_examples=100 * CAMPAIGN, deadline=None, derandomize=CAMPAIGN == 1, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("amsctl")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and so would be whatever the tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
