@@ -3,7 +3,8 @@
 ``python tools/run_tour.py README.md docs/tutorial.md`` fails when a page no longer tells the truth; ``--write`` puts the new output into the page.
 
 A page is run from top to bottom in one empty folder. In a ```console block, a line ``$ …`` is a command (continued by lines that begin with ``> ``)
-and what follows is its output, standard output and standard error together. A ```yaml block whose info string has ``file=PATH`` is written to that path first.
+and what follows is its output, standard output and standard error together; what it exports, and the folder that it
+goes to, hold for the next one. A ```yaml block whose info string has ``file=PATH`` is written to that path first.
 ``amsctl sandbox`` is started in the background on a free port, which stands in for the port 8480 that the page speaks of; ``$ ^C`` ends it.
 Times, digests, durations and temporary paths are not compared. Blocks of any other language are not run.
 """
@@ -64,8 +65,9 @@ class Tour:
             return self._stop_sandbox()
         if re.match(r"amsctl (.* )?sandbox\b", command):
             return self._start_sandbox(command)
-        after = self.home / ".where"
-        script = f"(exit {self.status})\n{command}\nstatus=$?; pwd > '{after}'; exit $status"
+        after, exported = self.home / ".where", self.home / ".exported"
+        before = f". '{exported}'\n" if exported.exists() else ""
+        script = f"{before}(exit {self.status})\n{command}\nstatus=$?; pwd > '{after}'; export -p > '{exported}'; exit $status"
         done = subprocess.run(
             ["bash", "-c", script], cwd=self.here, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=COMMAND_SECONDS, check=False,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amsctl.approving import Given, approved
 
 from amsctl import api
 from amsctl.ams.clock import SystemClock
@@ -18,7 +19,6 @@ from amsctl.approvals.approval import decode_approval
 from amsctl.approvals.reviews import decode_reviews
 from amsctl.approvals.signatures import find_keygen
 from amsctl.approvals.verdict import decode_verdict
-from amsctl.approving import Given, approved
 from amsctl.cli.approving import approval_file
 from amsctl.config import GuardName
 from amsctl.errors import ApprovalMissing, ConfigError, PlanFileError

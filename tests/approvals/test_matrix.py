@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from amsctl.approving import Given, approved
 
 from amsctl.approvals.approval import Approval
 from amsctl.approvals.reviews import CommitRecord, PlanRecord, PushRecord, Review, Reviews, ReviewState, Standing
-from amsctl.approving import Given, approved
 from amsctl.config import ApprovalSource, GuardName
 from amsctl.errors import ApprovalMissing
 from amsctl.model import Direction
