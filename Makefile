@@ -29,7 +29,7 @@ help:
 	@echo "make fix       format the code and mend what the linter can mend"
 	@echo "make docs      write docs/reference again from the commands and the schemas"
 	@echo "make bench     measure: calls per account, what safety costs, the views of a long plan, then load, plan and apply on four sizes of book"
-	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on (make test plays 500)"
+	@echo "make faults    the fault simulator on SEEDS=$(SEEDS) seeds, from FROM=$(FROM) on (HIDING=1: an AMS that hides sides; make test plays 500)"
 	@echo "make chaos     real processes killed, paused and cut off, at every point (make test takes one in nine or so)"
 	@echo "make campaign  the tests again with bigger numbers (CAMPAIGN=$(CAMPAIGN) times; takes long)"
 	@echo "make package   build the wheel and the source archive, and look into them"
@@ -69,7 +69,7 @@ campaign: $(READY)
 	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0
 
 faults: $(READY)
-	$(BIN)/python -m tests.faults --seeds $(SEEDS) --from $(FROM) --workers $(WORKERS)
+	$(BIN)/python -m tests.faults --seeds $(SEEDS) --from $(FROM) --workers $(WORKERS) $(if $(HIDING),--hiding)
 
 chaos: $(READY)
 	AMSCTL_CAMPAIGN=$(CAMPAIGN) $(BIN)/python -m pytest -n $(WORKERS) --timeout=0 tests/chaos

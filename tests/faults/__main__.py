@@ -52,13 +52,13 @@ class Tally:
         self.failing.update(other.failing)
 
 
-def play(seeds: list[int], bug: str | None = None, save: str | None = None) -> Tally:
+def play(seeds: list[int], bug: str | None = None, save: str | None = None, *, hiding: bool = False) -> Tally:
     """Play and judge some seeds."""
     tally = Tally()
     for seed in seeds:
         tally.seeds += 1
         try:
-            played = run_seed(seed, bug=bug)
+            played = run_seed(seed, bug=bug, hiding=hiding)
         except Exception as problem:  # a defect of the simulator, or a deadlock
             tally.failing[seed] = [f"[simulator] {type(problem).__name__}: {problem}"]
             tally.rules["simulator"] += 1
@@ -83,11 +83,15 @@ def play(seeds: list[int], bug: str | None = None, save: str | None = None) -> T
     return tally
 
 
-def _work(job: tuple[list[int], str | None, str | None]) -> Tally:
-    return play(*job)
+Job = tuple[list[int], str | None, str | None, bool]
 
 
-def _tallies(jobs: list[tuple[list[int], str | None, str | None]], workers: int) -> Iterator[Tally]:
+def _work(job: Job) -> Tally:
+    seeds, bug, save, hiding = job
+    return play(seeds, bug, save, hiding=hiding)
+
+
+def _tallies(jobs: list[Job], workers: int) -> Iterator[Tally]:
     if workers == 1:
         yield from map(_work, jobs)
         return
@@ -97,10 +101,10 @@ def _tallies(jobs: list[tuple[list[int], str | None, str | None]], workers: int)
         yield from pool.imap_unordered(itself._work, jobs)
 
 
-def campaign(first: int, count: int, *, workers: int, bug: str | None = None, save: str | None = None) -> Tally:
+def campaign(first: int, count: int, *, workers: int, bug: str | None = None, save: str | None = None, hiding: bool = False) -> Tally:
     """Many seeds, side by side."""
     seeds = range(first, first + count)
-    jobs = [(list(seeds[start : start + _CHUNK]), bug, save) for start in range(0, count, _CHUNK)]
+    jobs = [(list(seeds[start : start + _CHUNK]), bug, save, hiding) for start in range(0, count, _CHUNK)]
     whole, begun = Tally(), time.monotonic()
     for tally in _tallies(jobs, workers):
         whole.add(tally)
@@ -123,8 +127,8 @@ def show(tally: Tally, seconds: float) -> None:
         print("0 breaches")
 
 
-def _one(seed: int, bug: str | None, verbose: bool) -> int:
-    history = run_seed(seed, bug=bug).history
+def _one(seed: int, bug: str | None, verbose: bool, hiding: bool) -> int:
+    history = run_seed(seed, bug=bug, hiding=hiding).history
     if verbose:
         for event in history.events:
             print(_line(event))
@@ -171,13 +175,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--seed", type=int, metavar="N", help="this one seed alone")
     parser.add_argument("--bug", metavar="NAME", help="plant a defect (tests/faults/bugs.py)")
+    parser.add_argument("--hiding", action="store_true", help="the AMS hides sides of the rows that it lists, until the faults end")
     parser.add_argument("--save", metavar="DIR", help="keep the histories that failed")
     parser.add_argument("-v", "--verbose", action="store_true", help="with --seed: show what happened")
     asked = parser.parse_args()
     if asked.seed is not None:
-        return _one(asked.seed, asked.bug, asked.verbose)
+        return _one(asked.seed, asked.bug, asked.verbose, asked.hiding)
     begun = time.monotonic()
-    tally = campaign(asked.first, asked.seeds, workers=asked.workers, bug=asked.bug, save=asked.save)
+    tally = campaign(asked.first, asked.seeds, workers=asked.workers, bug=asked.bug, save=asked.save, hiding=asked.hiding)
     show(tally, time.monotonic() - begun)
     return int(bool(tally.failing))
 

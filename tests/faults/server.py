@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -46,6 +47,30 @@ class Dialect:
     unlimited: str = "null"
     status_words: tuple[str, str] = ("Active", "Inactive")
     counts: bool = False
+
+
+SHAPES: dict[str, Callable[[Json, str], object]] = {
+    "absent": lambda row, side: row.pop(side),
+    "null": lambda row, side: row.update({side: None}),
+    "empty": lambda row, side: row.update({side: {}}),
+    "long alone": lambda row, side: row[side].pop("short", None),
+    "short alone": lambda row, side: row[side].pop("long", None),
+    "misspelt": lambda row, side: row.update({side.removesuffix("s"): row.pop(side)}),
+    "misspelt legs": lambda row, side: row.update({side: {leg.title(): value for leg, value in row[side].items()}}),
+    "moved up": lambda row, side: row.update(row.pop(side)),
+}
+"""How a row can show less than it holds: each changes a row in place, on the side that is named."""
+
+
+ADMITTED = {"omit": ("empty", "long alone", "short alone")}
+"""The shapes that are how an AMS of a dialect shows that there is no limit: one that hides a limit in them lies, and no reader can tell."""
+
+
+def hide(body: Json, side: str, shape: str, rng: Random) -> None:
+    """Show some rows of an answer without what they hold on a side."""
+    rows = body["limits"]
+    for row in rng.sample(rows, rng.randint(1, len(rows))):
+        SHAPES[shape](row, side)
 
 
 class Server:

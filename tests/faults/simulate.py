@@ -61,14 +61,17 @@ class Played:
     faults: dict[str, int]
 
 
-def run_seed(seed: int, *, bug: str | None = None) -> Played:
-    """Play one seed to its end."""
+def run_seed(seed: int, *, bug: str | None = None, hiding: bool = False) -> Played:
+    """Play one seed to its end. ``hiding``: until the faults end, the AMS hides sides of the rows that it lists."""
     with planted(bug):
-        return virtual.run(_play(seed))
+        return virtual.run(_play(seed, hiding=hiding))
 
 
-async def _play(seed: int) -> Played:
+async def _play(seed: int, *, hiding: bool) -> Played:
     simulation = Simulation(seed)
+    if hiding:
+        hider = simulation.network.hider = Random(f"hiding {seed}")
+        simulation.world.weather.hiding = hider.choice((0.05, 0.2, 0.6, 1.0))
     await played(simulation, simulation.play)
     return Played(seed, simulation.history, dict(sorted(simulation.world.weather.seen.items())))
 

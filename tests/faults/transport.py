@@ -22,7 +22,7 @@ import httpx
 from tests.faults.history import History
 from tests.faults.loop import Machine, SimClock
 from tests.faults.process import Crashed, Process
-from tests.faults.server import BASE, NO_ROW, Account, Json, Server
+from tests.faults.server import ADMITTED, BASE, NO_ROW, SHAPES, SIDES, Account, Json, Server, hide
 
 POST_FAULTS = (
     "unreachable",
@@ -94,6 +94,8 @@ class Weather:
     edit_before_landing: float = 0.0
     edit_after_landing: float = 0.0
     edit_between: float = 0.0
+    hiding: float = 0.0
+    """How often an answer hides a side of the rows that it lists."""
     calm: bool = False
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -130,6 +132,7 @@ class Network:
         self.edit: Callable[[str | None], None] = lambda account: None
         self.true_clock = SimClock(Machine("ams"))
         self.tokens = 0
+        self.hider = Random(0)
         server.journal = lambda event: history.add("effect", **event)  # type: ignore[assignment,return-value]
 
     def draw(self, faults: dict[str, float]) -> str | None:
@@ -147,6 +150,16 @@ class Network:
         """Perhaps somebody else edits, just now."""
         if not self.weather.calm and share and self.rng.random() < share:
             self.edit(account)
+
+    def hidden(self, body: Json) -> str | None:
+        """Perhaps what an answer shows of its rows is less than they hold; how, where it is."""
+        rng = self.hider
+        if self.weather.calm or not self.weather.hiding or not body.get("limits") or rng.random() >= self.weather.hiding:
+            return None
+        shape = rng.choice(sorted(SHAPES.keys() - ADMITTED.get(self.server.dialect.unlimited, ())))
+        hide(body, rng.choice([side for side, _ in SIDES]), shape, rng)
+        self.weather.note(f"hidden {shape}")
+        return f"hidden {shape}"
 
     # --- writes on their way ---
 
@@ -255,6 +268,8 @@ class SimTransport(httpx.AsyncBaseTransport):
             fault = None
         if fault is not None:
             network.weather.note(f"get {fault}")
+        if fault in (None, "slow"):
+            fault = network.hidden(body) or fault
         response = await self._answer_get(fault, status, body)
         network.third(network.weather.edit_after_read, account)
         await self._travel()
@@ -386,6 +401,7 @@ class SimTransport(httpx.AsyncBaseTransport):
                 await asyncio.sleep(quick)
                 return self._bad(fault)
         status, body = await network.land_at(flight, quick)
+        network.hidden(body)
         await self._travel()
         return self._response(status, _bytes(body))
 

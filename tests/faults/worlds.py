@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, cast
 
 from amsctl.applying.means import Barrier
-from amsctl.config import Auth, AuthType, Environment, LedgerSettings, Project, Requests, Secret
+from amsctl.config import Assumptions, Auth, AuthType, Environment, LedgerSettings, Project, Requests, Secret, UnlimitedShownAs
 from amsctl.diagnostics import Source
 from amsctl.manifests.load import Header
 from amsctl.model import (
@@ -33,6 +33,8 @@ PRODUCTS = ("CJ.FUT.NYMEX", "GLB.FUT.CME", "RO.OOF.CME")
 AMS = "sim"
 URL = "http://ams.sim/rest/v2"
 HERE = Source("accounts/a.yaml", 1, 1)
+SHOWN_AS = {"null": UnlimitedShownAs.NULL, "omit": UnlimitedShownAs.LEG_ABSENT, "word": UnlimitedShownAs.WORD}
+"""What the project file says of each dialect."""
 APART_SECONDS = (0.0, 2.0, -2.0)
 """How far the clocks of two machines are apart that share one SQLite file: its leases are only as good as they agree (PostgreSQL's have one clock)."""
 LEGS = ((Owner.EF, 0), (Owner.EF, 1), (Owner.CMF, 2), (Owner.CMF, 3))
@@ -140,7 +142,7 @@ def world_of(rng: Random) -> World:
         accounts=accounts,
         dialect=dialect,
         project=project,
-        environment=Environment(name=AMS, url=URL, auth=auth),
+        environment=Environment(name=AMS, url=URL, auth=auth, assumptions=Assumptions(unlimited_shown_as=SHOWN_AS[dialect.unlimited])),
         wishes=wishes,
         others=others,
         weather=weather,
