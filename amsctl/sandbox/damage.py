@@ -103,6 +103,49 @@ def _without(name: str) -> Damage:
     return _rows(change)
 
 
+def _every_row(change: Callable[[dict[str, Any]], object]) -> Damage:
+    """Change every row of limits in place; an answer without rows is left as it is."""
+
+    def apply(document: dict[str, Any]) -> None:
+        rows = document.get("limits")
+        for row in rows if isinstance(rows, list) else ():
+            change(row)
+
+    return _document(apply)
+
+
+def _side(side: str, change: Callable[[dict[str, Any]], object]) -> Damage:
+    """Show one side of every row otherwise: ``change`` takes its legs and gives what stands in their place."""
+    return _every_row(lambda row: row.update({side: change(row.get(side) or {})}))
+
+
+def _renamed(old: str, new: str) -> Damage:
+    return _every_row(lambda row: row.update({new: row.pop(old, None)}))
+
+
+def _legs_in_capitals(row: dict[str, Any]) -> None:
+    for side in _SIDES:
+        row[side] = {leg.title(): amount for leg, amount in (row.get(side) or {}).items()}
+
+
+def _names(*names: str) -> Damage:
+    """Leave out what an answer about one account, or a listing, names beside its list."""
+
+    def apply(document: dict[str, Any]) -> None:
+        for name in names:
+            document.pop(name, None)
+            for entry in document.get("clearingAccounts", ()):
+                if isinstance(entry, dict) and "efId" not in entry:
+                    entry.pop(name, None)
+
+    return _document(apply)
+
+
+def _partial(answer: Answer) -> Answer:
+    size = len(answer.body)
+    return dataclasses.replace(answer, status=206, headers=(*answer.headers, ("Content-Range", f"bytes 0-{size - 1}/{2 * size}")))
+
+
 def _twin_row(rows: list[Any]) -> None:
     """The first row once more at the end, with other numbers."""
     if not rows or not isinstance(rows[0], dict):
@@ -173,6 +216,26 @@ MALFORMED: Final[Mapping[str, Damage]] = {
     "rows_as_object": _document(_rows_as_object),
     "rows_missing": _document(_no_rows_key),
     "rows_of_null": _rows(lambda rows: rows.append(None)),
+    "ef_side_absent": _every_row(lambda row: row.pop("efLimits", None)),
+    "cmf_side_absent": _every_row(lambda row: row.pop("cmfLimits", None)),
+    "ef_side_null": _side("efLimits", lambda legs: None),
+    "cmf_side_null": _side("cmfLimits", lambda legs: None),
+    "ef_side_empty": _side("efLimits", lambda legs: {}),
+    "cmf_side_empty": _side("cmfLimits", lambda legs: {}),
+    "ef_side_one_legged": _side("efLimits", lambda legs: {"long": legs.get("long")}),
+    "cmf_side_one_legged": _side("cmfLimits", lambda legs: {"short": legs.get("short")}),
+    "cmf_side_word": _side("cmfLimits", lambda legs: "Unlimited"),
+    "legs_word": _side("cmfLimits", lambda legs: {"short": "Unlimited", "long": "Unlimited"}),
+    "legs_more": _side("efLimits", lambda legs: {**legs, "max": 1}),
+    "ef_side_misspelt": _renamed("efLimits", "efLimit"),
+    "cmf_side_misspelt": _renamed("cmfLimits", "CmfLimits"),
+    "sides_misspelt_too": _every_row(lambda row: row.update({"efLimit": row.get("efLimits")})),
+    "legs_misspelt": _every_row(_legs_in_capitals),
+    "no_names": _names("service", "clearingFirm", "accountNumber"),
+    "no_service": _names("service"),
+    "no_firm": _names("clearingFirm"),
+    "no_account": _names("accountNumber"),
+    "partial_content": _partial,
     "wrong_account": _set("accountNumber", "SOMEONE-ELSE"),
     "wrong_firm": _set("clearingFirm", "ANOTHER_FIRM"),
     "wrong_service": _set("service", "CPC"),
