@@ -83,13 +83,13 @@ def branch_of_record(repository: Repository, head: str, wanted: Wanted, named_at
         return found
     if found is None:
         return None if named_by is NamedBy.SETTING and not wanted.written else _not_fetched(name, named_by)
-    rivals = () if wanted.request and named_by is NamedBy.JOB else rivals_of(repository, head, found, named_at, path, usual=True)
+    rivals = () if wanted.request and named_by is NamedBy.JOB else rivals_of(repository, found, named_at, path, usual=True)
     if isinstance(rivals, Unknown):
         return rivals
     if rivals:
         return Unknown(
             reason=f"{named_by} names {found.ref}, and the project file of this history named {' and '.join(rivals)}, which still says so of itself",
-            hint="name the branch that the change is for with --base; or change baseBranch on the branch of record first",
+            hint="name the branch that the change is for with --base; or change baseBranch there first, or delete the branch that is no longer used",
         )
     return _record(repository, head, found, named_by)
 
@@ -108,7 +108,7 @@ def _by_option(repository: Repository, head: str, wanted: Wanted, option: str, n
         return found
     elsewhere = _otherwise(repository, wanted)
     if found.branch is not None:
-        rivals = rivals_of(repository, head, found, named_at, path, usual=False)
+        rivals = rivals_of(repository, found, named_at, path, usual=False)
         why = ""
         if isinstance(elsewhere, Resolved) and wanted.job and _short(elsewhere.ref) != _short(found.ref):
             why = f"--base names {found.ref}, and the job is for {elsewhere.ref}"
@@ -162,16 +162,14 @@ def _record(
 # --- the claims of other branches ---
 
 
-def rivals_of(
-    repository: Repository, head: str, found: Resolved, named_at: NamedAt, path: str, *, usual: bool
-) -> tuple[str, ...] | Unknown:
-    """Other branches with a claim, in full: what the tip of ``found`` or a project file in the history of ``head`` calls the base branch, that exists, and
-    whose own project file says the same of itself.
+def rivals_of(repository: Repository, found: Resolved, named_at: NamedAt, path: str, *, usual: bool) -> tuple[str, ...] | Unknown:
+    """Other branches with a claim, in full: what a project file in the history of the branch ``found`` calls the base branch, that exists, and whose own
+    project file says the same of itself. A change that is not on the branch disputes nothing.
 
     With ``usual``, so have the branch that ``origin`` gives to whoever clones it, and ``main``, where any project file of theirs says so: the change may
     have moved its own to a place without a history.
     """
-    versions = versions_of(repository, head, path)
+    versions = versions_of(repository, found.commit, path)
     if isinstance(versions, Unknown):
         return versions
     names: dict[str, list[str]] = {}

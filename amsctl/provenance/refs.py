@@ -70,7 +70,9 @@ _NAMES: Final = "name a branch (main, origin/main), a full ref or a full commit 
 
 def _fetch_words(name: str) -> str:
     short = name.removeprefix("refs/heads/").removeprefix("refs/remotes/").removeprefix("origin/")
-    return f"check the spelling, or fetch it: git fetch origin {short}:refs/remotes/origin/{short}"
+    return (
+        f"check the spelling, or fetch it: git fetch origin {short}:refs/remotes/origin/{short} (a pipeline: fetch-depth: 0, GIT_DEPTH: 0)"
+    )
 
 
 def branch_named(repository: Repository, name: str) -> Resolved | Unknown | None:

@@ -1,0 +1,233 @@
+"""The branch of record: who names it, who may dispute it, and what of it lacks the change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amsctl.provenance import branch as branch_room
+from amsctl.provenance.branch import NamedBy, Record, Wanted, branch_of_record, versions_of
+from amsctl.provenance.facts import Unknown
+from amsctl.provenance.trees import Tree, tree_of
+from tests.provenance.repositories import Repo, reason
+
+PATH = "limits/amsctl.yaml"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    """main with a project file that says nothing of its branch; a change on a branch of its own."""
+    made = Repo(tmp_path / "repo")
+    made.commit({PATH: "project\n"})
+    made.git("switch", "--quiet", "-c", "change")
+    made.commit({"limits/a.yaml": "raise\n"}, who="sam")
+    return made
+
+
+def named_at(repo: Repo) -> branch_room.NamedAt:
+    """The project file is one word: the branch that it names; `project` where it names none."""
+    repository = repo.repository
+
+    def named(commit: str, path: str) -> str | Unknown | None:
+        tree = tree_of(repository, commit)
+        assert isinstance(tree, Tree)
+        content = tree.file(path)
+        if content is None or isinstance(content, Unknown):
+            return content
+        word = content.decode().strip()
+        return Unknown(reason="the project file is broken") if word == "broken" else {"project": "main"}.get(word, word)
+
+    return named
+
+
+def ask(repo: Repo, **wanted: object) -> Record | Unknown | None:
+    at = repo.git("rev-parse", "HEAD")
+    return branch_of_record(repo.repository, at, Wanted(**wanted), named_at(repo), PATH)  # type: ignore[arg-type]
+
+
+def record(repo: Repo, **wanted: object) -> Record:
+    found = ask(repo, **wanted)
+    assert isinstance(found, Record), found
+    return found
+
+
+def test_the_setting_names_it(repo: Repo) -> None:
+    """Origin's branch before the local one; the base is its newest commit, which lacks the change."""
+    main = repo.git("rev-parse", "main")
+    assert record(repo) == Record(ref="refs/heads/main", tip=main, base=main, named_by=NamedBy.SETTING, merged=False)
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    assert record(repo).ref == "refs/remotes/origin/main"
+
+
+def test_once_it_is_merged_the_base_lies_before(repo: Repo) -> None:
+    """By a merge, or by going forward; later merges change nothing."""
+    main = repo.git("rev-parse", "main")
+    repo.git("switch", "--quiet", "main")
+    repo.git("merge", "--quiet", "--no-ff", "-m", "merge", "change")
+    repo.commit({"x": "1"})
+    tip = repo.git("rev-parse", "HEAD")
+    repo.git("switch", "--quiet", "change")
+    assert record(repo) == Record(ref="refs/heads/main", tip=tip, base=main, named_by=NamedBy.SETTING, merged=True)
+    repo.git("switch", "--quiet", "main")
+    assert record(repo).base == repo.git("rev-parse", "main^")
+    repo.git("checkout", "--quiet", main)
+    assert record(repo).base is None
+
+
+def test_a_repository_without_such_a_branch(repo: Repo) -> None:
+    """None, where nobody has named one; unknown, where somebody has."""
+    repo.git("branch", "--quiet", "-m", "main", "trunk")
+    assert ask(repo) is None
+    assert "names the branch main, which this clone does not have; git fetch origin main" in reason(ask(repo, written=True))
+    assert "the job's event names the branch main, which" in reason(ask(repo, job="main"))
+    assert "is not the name of a branch" in reason(ask(repo, job="main~1"))
+    assert "no branch or tag main" in reason(ask(repo, option="main"))
+
+
+def test_the_job_comes_before_the_setting_and_the_option_before_both(repo: Repo) -> None:
+    """And what the job does not say clearly is unknown, unless the option says it."""
+    for name in ("release", "other"):
+        repo.git("branch", name, "main")
+        repo.git("switch", "--quiet", name)
+        repo.commit({PATH: f"{name}\n"})
+    repo.git("switch", "--quiet", "change")
+    assert record(repo, job="release", request=True).ref == "refs/heads/release"
+    assert record(repo, job="release", request=True).named_by is NamedBy.JOB
+    found = record(repo, job="release", request=True, option="other")
+    assert (found.ref, found.named_by) == ("refs/heads/other", NamedBy.OPTION)
+    assert found.why_not_approvable == "--base names refs/heads/other, and the job is for refs/heads/release"
+    unclear = Unknown(reason="the event cannot be read")
+    assert ask(repo, job=unclear) is unclear
+    assert record(repo, job=unclear, option="main").ref == "refs/heads/main"
+
+
+def test_a_change_does_not_choose_its_branch(repo: Repo) -> None:
+    """It names one of its own, which exists and says the same: main still says so of itself, and the plan is refused, or cannot be approved."""
+    repo.commit({PATH: "change\n"}, who="sam")
+    said = reason(ask(repo, setting="change", written=True))
+    assert "baseBranch names refs/heads/change, and the project file of this history named refs/heads/main" in said
+    assert "name the branch that the change is for with --base" in said
+    assert "refs/heads/main" in reason(ask(repo, job="change"))
+    found = record(repo, option="change")
+    assert (found.ref, found.rivals) == ("refs/heads/change", ("refs/heads/main",))
+    assert "which still says so of itself" in found.why_not_approvable
+    assert record(repo, option="main", setting="change").why_not_approvable == ""
+    assert record(repo).ref == "refs/heads/main"
+
+
+def test_a_change_that_moves_its_project_does_not_either(repo: Repo) -> None:
+    """The new place has no history: the usual branch, and that of origin, hold a project file elsewhere."""
+    repo.git("branch", "--quiet", "-m", "main", "trunk")
+    repo.git("switch", "--quiet", "trunk")
+    repo.commit({PATH: "trunk\n"})
+    repo.git("update-ref", "refs/remotes/origin/trunk", "trunk")
+    repo.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    repo.git("switch", "--quiet", "-c", "moved")
+    repo.git("mv", "limits", "prod")
+    repo.commit({"prod/amsctl.yaml": "moved\n"}, who="sam")
+    at = repo.git("rev-parse", "HEAD")
+    found = branch_of_record(repo.repository, at, Wanted(setting="moved", written=True), named_at(repo), "prod/amsctl.yaml")
+    assert "named refs/remotes/origin/trunk, which still says so" in reason(found)
+    assert "refs/remotes/origin/trunk" in reason(
+        branch_of_record(repo.repository, at, Wanted(job="moved"), named_at(repo), "prod/amsctl.yaml")
+    )
+
+
+def test_the_setting_may_be_moved_on_the_branch_of_record(repo: Repo) -> None:
+    """Once main says that trunk is the branch of record, it is; or once main is gone."""
+    repo.git("switch", "--quiet", "main")
+    repo.commit({PATH: "trunk\n"})
+    repo.git("branch", "trunk")
+    repo.git("switch", "--quiet", "-c", "next")
+    repo.commit({"limits/a.yaml": "x\n"})
+    assert record(repo, setting="trunk", written=True).ref == "refs/heads/trunk"
+    assert "named refs/heads/trunk" in reason(ask(repo))
+
+
+def test_a_project_of_its_own_branch(repo: Repo) -> None:
+    """Another project of the repository keeps its rules on develop: --base, or a request to it, says so."""
+    repo.git("switch", "--quiet", "--orphan", "develop")
+    repo.commit({"desk/amsctl.yaml": "develop\n"})
+    at = repo.commit({"desk/a.yaml": "x\n"})
+    repository, named = repo.repository, named_at(repo)
+    by_option = branch_of_record(repository, at, Wanted(option="develop"), named, "desk/amsctl.yaml")
+    assert isinstance(by_option, Record)
+    assert (by_option.why_not_approvable, by_option.rivals) == ("", ())
+    by_request = branch_of_record(repository, at, Wanted(job="develop", request=True), named, "desk/amsctl.yaml")
+    assert isinstance(by_request, Record)
+    assert by_request.ref == "refs/heads/develop"
+
+
+def test_a_commit_as_base(repo: Repo) -> None:
+    """One of the branch that the job or the setting names stands for that branch; any other cannot be approved on."""
+    first = repo.git("rev-parse", "main")
+    repo.git("switch", "--quiet", "main")
+    tip = repo.commit({"x": "1"})
+    repo.git("switch", "--quiet", "change")
+    found = record(repo, option=first)
+    assert (found.ref, found.tip, found.base, found.named_by, found.why_not_approvable) == (
+        "refs/heads/main",
+        tip,
+        tip,
+        NamedBy.SETTING,
+        "",
+    )
+    assert record(repo, option=first, job="main").named_by is NamedBy.JOB
+    change = repo.git("rev-parse", "HEAD")
+    own = record(repo, option=change)
+    assert (own.ref, own.tip, own.base, own.merged) == (None, change, first, True)
+    assert own.why_not_approvable == f"--base {change} is not a branch, and not a commit of refs/heads/main"
+    repo.git("tag", "v1", first)
+    assert record(repo, option="v1").ref == "refs/heads/main"
+    repo.git("branch", "--quiet", "-m", "main", "trunk")
+    assert record(repo, option=first).why_not_approvable == f"--base {first} is not a branch"
+
+
+@pytest.mark.parametrize("name", ["HEAD", "change~1", "@"])
+def test_a_base_that_moves_with_the_checkout(name: str, repo: Repo) -> None:
+    """It is no base."""
+    assert isinstance(ask(repo, option=name), Unknown)
+
+
+def test_a_project_file_that_cannot_be_read_makes_no_claim_and_loses_none(repo: Repo) -> None:
+    """Which branch it names is unknown: the setting does not count, --base cannot be approved on, a request goes on."""
+    repo.git("switch", "--quiet", "main")
+    repo.commit({PATH: "broken\n"})
+    repo.git("switch", "--quiet", "-c", "mend")
+    repo.commit({PATH: "project\n"})
+    assert "the project file is broken" in reason(ask(repo))
+    assert "the project file is broken" in record(repo, option="main").why_not_approvable
+    assert record(repo, job="main", request=True).ref == "refs/heads/main"
+    repo.git("branch", "own", "main~1")
+    repo.git("switch", "--quiet", "own")
+    repo.commit({PATH: "own\n"})
+    assert "whether refs/heads/main is the branch of record cannot be told: the project file is broken" in reason(
+        ask(repo, setting="own", written=True)
+    )
+
+
+def test_a_shallow_clone_has_no_history_to_dispute_with(repo: Repo, tmp_path: Path) -> None:
+    """The setting is not believed, and says what to do."""
+    clone = Repo.clone(f"file://{repo.folder}", tmp_path / "clone", "--depth", "1", "--no-single-branch")
+    assert "is a shallow clone" in reason(ask(clone))
+    assert "fetch-depth: 0" in reason(ask(clone))
+    assert "is a shallow clone" in record(clone, option="origin/main").why_not_approvable
+
+
+def test_the_versions_of_a_file(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit that changed it, on any side of a merge; a name with signs is a name; too many are unknown."""
+    repo.git("switch", "--quiet", "-c", "side", "main")
+    side = repo.commit({PATH: "x\n"})
+    repo.git("switch", "--quiet", "main")
+    own = repo.commit({PATH: "y\n"})
+    repo.git("merge", "--quiet", "-s", "ours", "-m", "merge", "side")
+    at = repo.git("rev-parse", "HEAD")
+    found = versions_of(repo.repository, at, PATH)
+    assert isinstance(found, tuple)
+    assert {side, own} <= set(found)
+    assert versions_of(repo.repository, at, "limits/*") == ()
+    monkeypatch.setattr(branch_room, "_MOST_VERSIONS", 1)
+    assert "was changed by more than 1 commits" in reason(versions_of(repo.repository, at, PATH))
+    repo.git("update-ref", "refs/heads/lost", at)
+    assert isinstance(versions_of(repo.repository, "1" * 40, PATH), Unknown)
