@@ -18,7 +18,7 @@ EPILOG = """\
 Examples:
   amsctl approve plan.json --key ~/.ssh/id_ed25519   shows the plan, asks, signs
   amsctl approve plan.json --key approver.pub        an agent or a token holds the key
-  amsctl approve plan.json --digest sha256:6f1ed002ab55   it was looked at elsewhere
+  amsctl approve plan.json --digest sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa   it was looked at elsewhere
   amsctl approve plan.json --verdict verdict.json --reason "RISK-1234"
 """
 
@@ -26,7 +26,7 @@ Examples:
 @click.command("approve", cls=Command, epilog=EPILOG)
 @click.argument("file", metavar="PLAN")
 @click.option("--key", metavar="FILE", help="The OpenSSH key to sign with; the default is git's user.signingKey.")
-@click.option("--digest", metavar="DIGEST", help="Do not ask: the plan of this digest was looked at.")
+@click.option("--digest", metavar="DIGEST", help="Do not ask: the plan of this digest (32 digits at least) was looked at.")
 @click.option("--verdict", metavar="FILE", help="The verdict of your own policies on this plan; the approval binds it.")
 @click.option("--reason", metavar="TEXT", help="Why; signed with it and kept in the ledger.")
 @click.option("-o", "--out", metavar="FILE", help="Where to write the approval; the default is beside the plan, where apply finds it.")
