@@ -206,7 +206,6 @@ class _Judge:
                 "sha256": approval.sha256,
                 "verdict_sha256": said.verdict_sha256,
                 "reason": said.reason,
-                "signed": {"statement": said.members(), "signature": approval.signature},
             }
             self._count(said.by, person, record)
 

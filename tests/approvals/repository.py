@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import Approval, Statement
+from amsctl.approvals.reviews import Reviews
 from amsctl.approvals.signatures import find_keygen
-from amsctl.config import Project
+from amsctl.config import GuardName, Project
 from amsctl.manifests.project import load_project
+from amsctl.operations.agreement import agreed
+from amsctl.operations.record import sources_of
 from amsctl.planning.codec import sealed
 from amsctl.planning.plan import Git, Plan
 
@@ -100,7 +103,7 @@ class Repository:
             plan_digest=plan.digest,
             environment=plan.target.environment,
             url=plan.target.url,
-            ams=plan.target.environment,
+            ams=plan.target.ams,
             base_commit=None if plan.origin.base is None else plan.origin.base.commit,
             by=by or f"{who}@firm.example",
             made_at=stamp(clock),
@@ -110,6 +113,18 @@ class Repository:
         statement = replace(statement, **members)  # type: ignore[arg-type]
         assert KEYGEN is not None
         return Approval(statement=statement, signature=KEYGEN.sign(statement.to_sign(), str(self.keys[who])), file=f"{who}.approval.json")
+
+
+def judged(
+    repository: Repository,
+    plan: Plan,
+    approvals: Sequence[Approval] = (),
+    reviews: Reviews | None = None,
+    overrides: Sequence[GuardName] = (),
+) -> tuple[Mapping[str, object], ...]:
+    """The approvals of a plan that count, by the rules of the branch of record of a real repository."""
+    sources = sources_of(repository.root, {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ})
+    return agreed(plan, sources, sources.rules, approvals, reviews, overrides, StandingClock())
 
 
 def git_of(plan: Plan) -> Git:

@@ -199,10 +199,10 @@ def test_the_times_of_each_set_hold() -> None:
     assert [one.met for one in found.sets] == [False, True]
 
 
-def test_the_ledger_keeps_the_statement_whole() -> None:
-    """A resumed run can verify what was signed, and reads whether addresses alone were believed."""
+def test_the_ledger_keeps_how_makers_were_known() -> None:
+    """It says of each approval whether addresses alone were believed."""
     (kept,) = decided([rules(1), rules(1, 1)], (approval("sam"), checked("sam", True, True))).approvals
-    assert kept["signed"] == {"statement": approval("sam").statement.members(), "signature": "signed by sam"}
+    assert (kept["by"], kept["how"], kept["sha256"]) == ("sam@firm", "signature", approval("sam").sha256)
     assert kept["makers"] == "proven or counted as unproven"
     weak = Makers(names=frozenset({"jo@firm"}), weak=True)
     decision = decided([rules(1, 0, weak)], (approval("sam"), checked("sam", True)))
