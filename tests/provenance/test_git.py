@@ -221,9 +221,9 @@ def test_a_damaged_object_is_not_used(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("says", "why"),
     [
-        ("echo nonsense", "ended at"),
+        ("read id; echo nonsense", "ended at"),
         ("exit 3", "git cat-file ended"),
-        ("echo fatal: no luck >&2; exit 3", "git says: no luck"),
+        ("read id; echo fatal: no luck >&2; exit 3", "git says: no luck"),
         ("read id; echo $id blob 9; echo x", "ended within"),
         ("read id; echo $id blob 99999999; echo x", "ended within"),
         ("read id; echo $id blob many; echo x", "ended at"),
