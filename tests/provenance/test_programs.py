@@ -36,7 +36,9 @@ HOOKS = [
 
 @dataclass
 class Case:
-    """A repository with a trap; ``careless`` is how git is used where it goes off, ``environ`` what the caller's environment adds. ``code``: plan's, where it is certain."""
+    """A repository with a trap; ``careless`` is how git is used where it goes off, ``environ`` what the caller's environment adds. ``code`` is that of
+    a plan, ``None`` where either is right.
+    """
 
     repo: Repo
     canary: Canary
