@@ -131,6 +131,7 @@ class _Job:
             "GITHUB_EVENT_NAME": contexts["github"]["event_name"],
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_REF": "refs/pull/7/merge" if "pull_request" in contexts["github"]["event"] else "refs/heads/main",
+            "GITHUB_REF_NAME": "7/merge" if "pull_request" in contexts["github"]["event"] else "main",
             "GITHUB_RUN_ID": "77",
             "GITHUB_STEP_SUMMARY": str(self.work / "summary.md"),
             "RUNNER_TEMP": str(temp),
