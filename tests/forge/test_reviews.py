@@ -16,10 +16,13 @@ from amsctl.forge import github
 from amsctl.forge.sticky import marker
 from amsctl.planning.codec import decode, text_of
 from amsctl.planning.content import content_of
-from tests.cli.conftest import Run, run
+from amsctl.sandbox.books import spec_book
+from amsctl.sandbox.server import serve
+from tests.cli.conftest import ACCOUNT, PROJECT, Run, run
 from tests.cli.schemas import assert_valid
 from tests.forge.fake import FakeForge, served
 from tests.forge.test_ci import HEAD, MERGED, Ci, leave_plan, pull
+from tests.hostile.canaries import AUTH
 from tests.planning.test_codec import plan as some_plan
 
 __all__ = ["run"]
@@ -180,19 +183,32 @@ def test_a_plan_was_shown_when_the_forge_says(ci: Ci, forge: FakeForge, tmp_path
     assert seen.isoformat() == "2026-01-02T10:00:00+00:00"
 
 
-def test_a_comment_shows_its_plan_since_its_last_edit(ci: Ci, forge: FakeForge, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan file as ``plan -o`` writes it."""
+    folder = tmp_path_factory.mktemp("limits")
+    with serve(spec_book()) as ams:
+        (folder / "amsctl.yaml").write_text(PROJECT.format(url=ams.url, auth=AUTH))
+        (folder / "accounts").mkdir()
+        (folder / "accounts" / "dv.yaml").write_text(ACCOUNT)
+        run_one: Run = run.__wrapped__()  # type: ignore[attr-defined]
+        ran = run_one("-C", str(folder), "plan", "-o", str(folder / "plan.json"))
+    assert ran.code == 0, ran.err
+    return folder / "plan.json"
+
+
+def test_a_comment_shows_its_plan_since_its_last_edit(ci: Ci, forge: FakeForge, tmp_path: Path, made: Path) -> None:
     """Our own comment names the content; an edit proves only itself, one that changes nothing is none, and another account's shows nothing."""
     ci.for_request()
-    plan = tmp_path / "plan.json"
-    plan.write_text(TEXT)
+    plan, content = made, content_of(decode(json.loads(made.read_text())))
     assert ci.comment("look", "--plan", str(plan)).code == 0
-    assert forge.comments[7][0]["body"] == f"<!-- amsctl:plan {content_of(PLAN)} -->\nlook"
+    assert forge.comments[7][0]["body"] == f"<!-- amsctl:plan {content} -->\nlook"
     forge.clock = "2026-01-03T00:00:00Z"
     assert ci.comment("look", "--plan", str(plan)).code == 0
     mallory = forge.member("mallory")
     theirs = {
         "id": 9,
-        "body": f"{marker('plan', content_of(PLAN))}\n",
+        "body": f"{marker('plan', content)}\n",
         "user": mallory,
         "author": mallory,
         "created_at": "2025-01-01T00:00:00Z",
