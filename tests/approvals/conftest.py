@@ -38,7 +38,7 @@ def original(ams: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Reposito
     (root / "accounts" / "dv.yaml").write_text(ACCOUNT)
     git(root, "init", "--quiet", "--initial-branch", "main", who="root")
     git(root, "add", ".", who="root")
-    git(root, "commit", "--quiet", "-m", "limits", who="root")
+    git(root, "commit", "--quiet", "-m", "limits", who="root", key=keys["root"])
     git(root, "switch", "--quiet", "-c", "change")
     (root / "accounts" / "dv.yaml").write_text(ACCOUNT.replace("short: 600", "short: 1134"))
     git(root, "commit", "--quiet", "-am", "RISK-7 raise", key=keys["jo"])

@@ -23,7 +23,7 @@ from amsctl.planning.plan import Git, Plan
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z."""
 KEYGEN = find_keygen(os.environ, outside=None) if shutil.which("ssh-keygen") else None
-PEOPLE = ("sam", "kim", "lee", "jo", "mallory")
+PEOPLE = ("sam", "kim", "lee", "jo", "mallory", "root")
 RULES = """\
   approvals:
     signers: approvers
@@ -69,7 +69,8 @@ def line(keys: Mapping[str, Path], name: str, names: str = "", options: str = 'n
 
 
 def signers(keys: Mapping[str, Path], *names: str) -> str:
-    return "# who may approve\n" + "".join(line(keys, name) for name in names)
+    """A list of these people and of root, who brought the first limits in and so approves none of them."""
+    return "# who may approve\n" + "".join(line(keys, name) for name in (*names, "root"))
 
 
 @dataclass(frozen=True)

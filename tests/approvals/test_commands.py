@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amsctl.approving import Given, approved
 
 from amsctl import api
 from amsctl.ams.clock import SystemClock
+from amsctl.api import Given
 from amsctl.applying.means import stamp
 from amsctl.approvals.approval import decode_approval
 from amsctl.approvals.reviews import decode_reviews
@@ -27,7 +27,7 @@ from amsctl.planning.codec import decode, sealed, text_of
 from amsctl.planning.content import content_of
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
-from tests.approvals.repository import RULES, Repository, StandingClock, git
+from tests.approvals.repository import RULES, Repository, git, judged
 from tests.cli.conftest import ACCOUNT, Run
 
 
@@ -137,27 +137,26 @@ def test_the_key_that_git_signs_with(run: Run, limits: Repository) -> None:
 
 
 def test_a_project_that_asks_for_nothing_signed(run: Run, limits: Repository) -> None:
-    """An approval that nobody asks for, or that is a review, is not signed."""
-    file = planned(run, limits)
+    """Where the branch of record asks for no approval, or for reviews, none is signed."""
     text = (limits.root / "amsctl.yaml").read_text()
-    limits.write("amsctl.yaml", text.replace(RULES, "  approvals: {from: github, approvers: [sam-gh]}\n"))
-    assert approve(run, limits, file).code == 0  # the base branch asks for signatures still
-    reviews_count = apply(run, limits, file)
-    assert (reviews_count.code, "no reviews were brought along" in reviews_count.err) == (8, True)
-    git(limits.root, "commit", "--quiet", "-am", "reviews")
-    file = str(limits.root.parent / "plan.json")
-    assert run("-C", str(limits.root), "plan", "--base", "HEAD", "-o", file).code == 0
-    assert "approvals are reviews here, and no signatures" in approve(run, limits, file).err
-    limits.write("amsctl.yaml", text.replace(RULES, ""))
-    git(limits.root, "commit", "--quiet", "-am", "nothing")
-    assert run("-C", str(limits.root), "plan", "--base", "HEAD", "-o", file).code == 0
-    assert "the project asks for no approvals" in approve(run, limits, file).err
+    asked = {
+        "  approvals: {from: github, approvers: [sam-gh]}\n": "approvals are reviews here, and no signatures",
+        "": "asks for no approvals",
+    }
+    for rules, says in asked.items():
+        git(limits.root, "switch", "--quiet", "main", who="root")
+        limits.write("amsctl.yaml", text.replace(RULES, rules))
+        git(limits.root, "commit", "--quiet", "-am", "rules", who="root", key=limits.keys["root"])
+        git(limits.root, "switch", "--quiet", "change")
+        assert says in approve(run, limits, planned(run, limits)).err
 
 
 def test_a_verdict_is_bound(run: Run, limits: Repository, tmp_path: Path) -> None:
     """The approval holds the hash of the verdict; one of another plan, or one that denies, is refused with 3."""
+    git(limits.root, "switch", "--quiet", "main", who="root")
     limits.write("amsctl.yaml", (limits.root / "amsctl.yaml").read_text().replace("    validHours: 8\n", "    verdict: true\n"))
-    git(limits.root, "commit", "--quiet", "-am", "verdicts", key=limits.keys["jo"])
+    git(limits.root, "commit", "--quiet", "-am", "verdicts", who="root", key=limits.keys["root"])
+    git(limits.root, "switch", "--quiet", "change")
     file, verdict = planned(run, limits), tmp_path / "verdict.json"
     digest = json.loads(Path(file).read_text())["digest"]
     said: dict[str, object] = {
@@ -208,10 +207,9 @@ def test_what_is_called_by_a_program_needs_approvals_as_well(limits: Repository,
 
 def test_a_run_without_its_approvals_is_refused_where_everything_is_written(limits: Repository) -> None:
     """Whoever calls what writes, and forgets to look at approvals, is refused by it."""
-    clock = StandingClock()
     with pytest.raises(ApprovalMissing, match="needs 1 approval: found none"):
         check_approved(limits.plan, limits.project.safeguards, ())
-    counted = approved(limits.plan, limits.project, Given(approvals=(limits.sign("sam"),)), clock)
+    counted = judged(limits, limits.plan, [limits.sign("sam")])
     with pytest.raises(ApprovalMissing, match="needs 3 approvals: found 1"):
         check_approved(limits.plan, limits.project.safeguards, counted, [GuardName.RAISED])
 
@@ -224,9 +222,9 @@ def test_what_was_merged_must_be_what_was_planned(run: Run, limits: Repository, 
     file = planned(run, limits)
     assert approve(run, limits, file).code == 0
     planned_commit = git(limits.root, "rev-parse", "HEAD")
-    git(limits.root, "switch", "--quiet", "main", who="root")
-    git(limits.root, "merge", "--quiet", "--squash", "change", who="root")
-    git(limits.root, "commit", "--quiet", "-m", "squashed", who="root")
+    git(limits.root, "switch", "--quiet", "main", who="root", key=limits.keys["root"])
+    git(limits.root, "merge", "--quiet", "--squash", "change", who="root", key=limits.keys["root"])
+    git(limits.root, "commit", "--quiet", "-m", "squashed", who="root", key=limits.keys["root"])
     squashed = git(limits.root, "rev-parse", "HEAD")
     assert squashed != planned_commit
     elsewhere = apply(run, limits, file, "--merged", planned_commit)
@@ -236,12 +234,12 @@ def test_what_was_merged_must_be_what_was_planned(run: Run, limits: Repository, 
     limits.write("README.md", "x")
     changed = apply(run, limits, file, "--merged", squashed)
     assert (changed.code, "not as it was committed" in changed.err) == (4, True)
-    git(limits.root, "add", ".", who="root")
-    git(limits.root, "commit", "--quiet", "-m", "something else", who="root")
+    git(limits.root, "add", ".", who="root", key=limits.keys["root"])
+    git(limits.root, "commit", "--quiet", "-m", "something else", who="root", key=limits.keys["root"])
     other = apply(run, limits, file, "--merged", git(limits.root, "rev-parse", "HEAD"))
     assert (other.code, "what was merged is not what was planned" in other.err) == (4, True)
     assert ams.log.calls("POST") == []
-    git(limits.root, "reset", "--quiet", "--hard", squashed, who="root")
+    git(limits.root, "reset", "--quiet", "--hard", squashed, who="root", key=limits.keys["root"])
     assert apply(run, limits, file, "--merged", squashed).code == 0
 
 
@@ -267,11 +265,11 @@ def test_a_fresh_plan_has_no_approvals(option: str, run: Run, limits: Repository
 @pytest.fixture
 def reviewed(limits: Repository, tmp_path: Path) -> Repository:
     """Reviews at GitHub count, and the base branch says so."""
-    git(limits.root, "switch", "--quiet", "main", who="root")
+    git(limits.root, "switch", "--quiet", "main", who="root", key=limits.keys["root"])
     limits.write(
         "amsctl.yaml", (limits.root / "amsctl.yaml").read_text().replace(RULES, "  approvals: {from: github, approvers: [sam, kim]}\n")
     )
-    git(limits.root, "commit", "--quiet", "-am", "reviews", who="root")
+    git(limits.root, "commit", "--quiet", "-am", "reviews", who="root", key=limits.keys["root"])
     git(limits.root, "switch", "--quiet", "change")
     git(limits.root, "rebase", "--quiet", "main")
     return limits

@@ -61,7 +61,7 @@ def base_with(repository: Repository, name: str, change: Callable[[str], str]) -
     tree = repository.root.parent / "base"
     git(repository.root, "worktree", "add", "--quiet", str(tree), "main")
     (tree / name).write_text(change((tree / name).read_text()), encoding="utf-8")
-    git(tree, "commit", "--quiet", "--allow-empty", "-am", "base", who="root")
+    git(tree, "commit", "--quiet", "--allow-empty", "-am", "base", who="root", key=repository.keys["root"])
     commit = git(tree, "rev-parse", "HEAD")
     git(repository.root, "worktree", "remove", "--force", str(tree))
     base = repository.plan.origin.base
@@ -71,7 +71,8 @@ def base_with(repository: Repository, name: str, change: Callable[[str], str]) -
 
 def by_list(r: Repository, who: str, text: str, says: str | None, **more: Any) -> Case:
     """One approval, where the list of signers on the branch of record is another."""
-    plan = base_with(r, "approvers", lambda _: text)
+    root = "" if line(r.keys, "root") in text else line(r.keys, "root")
+    plan = base_with(r, "approvers", lambda _: text + root)
     return Case([r.sign(who, plan=plan, **more)], says, plan)
 
 
