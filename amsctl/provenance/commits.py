@@ -139,16 +139,14 @@ def newest_without(repository: Repository, tip: str, change: str) -> str | Unkno
     path = [tip]  # newest first, as far as it was needed
     low, step = -1, 1  # path[low] has the change
     while True:
-        at = walk.along(path, low + step)
-        if isinstance(at, Unknown):
-            return at
+        at, end = walk.along(path, low + step)
         has = walk.is_ancestor(change, path[at])
         if isinstance(has, Unknown):
             return has
         if not has:
             return _first_without(walk, path, change, low, at)
         if at < low + step:
-            return None
+            return end
         low, step = at, step * 2
 
 
@@ -182,16 +180,17 @@ class _Walk:
             found = self._nodes[commit] = _node(raw)
         return found
 
-    def along(self, path: list[str], index: int) -> int | Unknown:
-        """The path of first parents as far as ``index``, or its end: where that is."""
+    def along(self, path: list[str], index: int) -> tuple[int, Unknown | None]:
+        """The path of first parents made as long as ``index``, or as far as it goes: where that is, and why it goes no further if that is unknown."""
         while len(path) <= index:
             node = self.node(path[-1])
-            if isinstance(node, Unknown):
-                return node
-            if not node.parents:
-                break
+            if isinstance(node, Unknown) or not node.parents:
+                return len(path) - 1, node if isinstance(node, Unknown) else None
+            parent = self.node(node.parents[0])
+            if isinstance(parent, Unknown):
+                return len(path) - 1, parent
             path.append(node.parents[0])
-        return min(index, len(path) - 1)
+        return index, None
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool | Unknown:
         """Exact: no commit on a way from ``descendant`` to ``ancestor`` is an ancestor of the latter, so none is passed over."""

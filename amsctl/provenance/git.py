@@ -309,9 +309,7 @@ class _Running:
         self._process = process
         self._errors = errors
         self._seconds = seconds
-        self._stdin, self._stdout = process.stdin, process.stdout
-        assert self._stdin is not None
-        assert self._stdout is not None
+        self._stdin, self._stdout = _pipe(process.stdin), _pipe(process.stdout)
         self._poll = select.poll()
         self._poll.register(self._stdout, select.POLLIN)
         self._ahead = bytearray()
@@ -324,12 +322,10 @@ class _Running:
 
     def write(self, given: bytes) -> None:
         """Hand over what fits into a pipe."""
-        assert self._stdin is not None
         self._stdin.write(given)
 
     def end_of_input(self) -> None:
         """There is no more."""
-        assert self._stdin is not None
         self._stdin.close()
 
     def line(self) -> str | None:
@@ -366,7 +362,6 @@ class _Running:
         return True
 
     def _more(self) -> bytes | None:
-        assert self._stdout is not None
         if not self._poll.poll(self._seconds * 1000):
             return None
         more = os.read(self._stdout.fileno(), _CHUNK)
@@ -399,8 +394,12 @@ class _Running:
             self.kill()
         for stream in (self._stdin, self._stdout, self._errors):
             with suppress(OSError):
-                if stream is not None:
-                    stream.close()
+                stream.close()
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream
 
 
 def _reason(said: Sequence[str], otherwise: str) -> Unknown:

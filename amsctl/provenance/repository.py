@@ -61,7 +61,7 @@ def find(folder: str | os.PathLike[str], environ: Mapping[str, str] | None = Non
     around = _brought_along_by(top, git_folder)
     if around is not None:
         return Unknown(
-            reason=f"{top} is a submodule of {around}: its branches are not those that changes of {around} are reviewed on",
+            reason=f"{top} is a submodule of {around}, or kept within it: its branches are not those that changes of {around} are reviewed on",
             hint="clone it on its own, and run amsctl there; or move the files into the repository itself",
         )
     found = program(environ, top)
@@ -145,10 +145,9 @@ def _brought_along_by(top: str, git_folder: str) -> str | None:
         return None
     above = os.path.dirname(top)
     while above != os.path.dirname(above):
-        if os.path.lexists(os.path.join(above, _GIT)):
-            around = _git_folder(above)
-            if inside(git_folder, above) or (not isinstance(around, Unknown) and inside(git_folder, around)):
-                return above
+        around = _git_folder(above) if os.path.lexists(os.path.join(above, _GIT)) else None
+        if around is not None and (inside(git_folder, above) or (isinstance(around, str) and inside(git_folder, around))):
+            return above
         above = os.path.dirname(above)
     return None
 

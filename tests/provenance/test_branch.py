@@ -231,3 +231,39 @@ def test_the_versions_of_a_file(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> 
     assert "was changed by more than 1 commits" in reason(versions_of(repo.repository, at, PATH))
     repo.git("update-ref", "refs/heads/lost", at)
     assert isinstance(versions_of(repo.repository, "1" * 40, PATH), Unknown)
+
+
+def test_a_branch_that_cannot_be_read_is_unknown(repo: Repo) -> None:
+    """What of the change it has, and which branches its history named, are not guessed."""
+    repo.git("switch", "--quiet", "main")
+    first = repo.git("rev-parse", "HEAD")
+    lost = repo.commit({"x": "1"})
+    repo.commit({"x": "2"})
+    repo.git("switch", "--quiet", "change")
+    (repo.folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    assert f"what refs/heads/main has of the change cannot be told: the object {lost} is missing" in reason(
+        ask(repo, job="main", request=True)
+    )
+    assert "rev-list" not in reason(ask(repo))
+    assert first
+
+
+def test_a_branch_whose_project_file_was_away_for_a_while(repo: Repo) -> None:
+    """A commit without one names nothing."""
+    repo.git("switch", "--quiet", "main")
+    repo.git("rm", "--quiet", PATH)
+    repo.commit()
+    repo.commit({PATH: "project\n"})
+    repo.git("switch", "--quiet", "-c", "next")
+    repo.commit({"limits/a.yaml": "x\n"})
+    assert record(repo).ref == "refs/heads/main"
+
+
+def test_a_usual_branch_that_cannot_be_read_is_unknown(repo: Repo) -> None:
+    """Whether it holds a project file is not known."""
+    repo.git("switch", "--quiet", "--orphan", "own")
+    at = repo.commit({"own/amsctl.yaml": "own\n"})
+    lost = repo.git("rev-parse", "main^{tree}")
+    (repo.folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    found = branch_of_record(repo.repository, at, Wanted(setting="own", written=True), lambda commit, path: "own", "own/amsctl.yaml")
+    assert "git says:" in reason(found)

@@ -230,6 +230,35 @@ def test_the_newest_commit_that_lacks_the_change(later: int, repo: Repo) -> None
     assert newest_without(repository, root, root) is None
 
 
+@pytest.mark.parametrize("number", range(12))
+def test_a_history_that_is_cut(number: int, repo: Repo) -> None:
+    """What lies above the cut is known, however far back it is; what the cut may hide is unknown."""
+    ids = [repo.commit() for _ in range(12)]
+    lost = ids[number]
+    (repo.folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    for at, change in enumerate(ids):
+        found = newest_without(repo.repository, ids[-1], change)
+        if at - 1 > number:
+            assert found == ids[at - 1]
+        else:
+            assert f"the object {lost} is missing" in reason(found)
+
+
+def test_a_walk_that_fails_on_the_way_back(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever question of several fails, the answer is unknown."""
+    ids = [repo.commit() for _ in range(12)]
+    asked = commits_room._Walk.is_ancestor
+    for failing in range(6):
+        left = iter(range(100))
+
+        def sometimes(walk: commits_room._Walk, ancestor: str, descendant: str) -> bool | Unknown:
+            return Unknown(reason="no luck") if next(left) == failing else asked(walk, ancestor, descendant)  # noqa: B023
+
+        with monkeypatch.context() as patched:
+            patched.setattr(commits_room._Walk, "is_ancestor", sometimes)
+            assert reason(newest_without(repo.repository, ids[-1], ids[3])) == "no luck; "
+
+
 def test_a_bound_on_the_walk(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     """More commits than can be looked at are unknown."""
     head = grown(repo, 30, "kim", repo.git("rev-parse", "HEAD"))

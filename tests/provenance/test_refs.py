@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from amsctl.provenance.facts import Unknown
+from amsctl.provenance.git import Git
 from amsctl.provenance.refs import Resolved, branch_named, head, resolve
 from tests.provenance.repositories import Repo, reason
 
@@ -165,3 +167,21 @@ def test_what_was_fetched(repo: Repo, tmp_path: Path) -> None:
     assert "FETCH_HEAD names 1 commits" in reason(resolve(clone.repository, "FETCH_HEAD"))
     (clone.folder / ".git/FETCH_HEAD").write_text("1" * 40 + "\t\tbranch\n")
     assert "FETCH_HEAD: the object" in reason(resolve(clone.repository, "FETCH_HEAD"))
+
+
+def test_a_head_that_git_cannot_read(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On no branch, and on one whose ref is broken while the rest of git goes on."""
+    repository = repo.repository
+    asked = type(repository.git).ask
+
+    def without(word: str) -> None:
+        def ask(git: Git, *arguments: str, none: int | None = None) -> bytes | Unknown | None:
+            return Unknown(reason=f"no {word}") if arguments[0] == word else asked(git, *arguments, none=none)
+
+        monkeypatch.setattr(Git, "ask", ask)
+
+    without("for-each-ref")
+    assert "no for-each-ref" in reason(head(repository))
+    repo.git("checkout", "--quiet", "--detach")
+    without("rev-parse")
+    assert "no rev-parse" in reason(head(repository))

@@ -133,6 +133,24 @@ def test_a_submodule_is_none(repo: Repo, tmp_path: Path) -> None:
     assert found(other.folder).top == str(other.folder)
 
 
+def test_a_pointer_that_only_looks_like_that_of_a_worktree(repo: Repo, tmp_path: Path) -> None:
+    """A folder called worktrees without a pointer back, or with one that leads elsewhere: brought along. One kept outside is a repository."""
+    inner, kept = repo.folder / "limits", repo.folder / "worktrees" / "x"
+    other = Repo(tmp_path / "other")
+    other.commit({"a": "b"})
+    shutil.copytree(other.folder / ".git", kept)
+    (inner / ".git").write_text("gitdir: ../worktrees/x\n")
+    assert "is a submodule of" in reason(find(inner))
+    (kept / "gitdir").write_text(f"{tmp_path}/elsewhere/.git\n")
+    assert "is a submodule of" in reason(find(inner))
+    shutil.copytree(other.folder / ".git", tmp_path / "apart")
+    (inner / ".git").write_text(f"gitdir: {tmp_path}/apart\n")
+    assert found(inner).top == str(inner)
+    shutil.rmtree(repo.folder / ".git")
+    (repo.folder / ".git").write_text("nonsense\n")
+    assert found(inner).top == str(inner)
+
+
 def test_a_pointer_that_leads_nowhere_is_unknown(tmp_path: Path) -> None:
     """And so is one that says something else, or more than a path."""
     folder = tmp_path / "tree"

@@ -86,6 +86,10 @@ def test_an_entry_that_git_does_not_make(repo: Repo) -> None:
         commit = repo.object("commit", f"tree {bad}\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nx".encode())
         assert "holds an entry that git does not make" in reason(tree(repo, commit).walk())
     assert "is a blob, not a commit" in reason(tree_of(repo.repository, blob))
+    half = repo.tree(("40000", b"a", repo.object("tree", b"100644")), ("100644", b"b", blob))
+    broken = tree(repo, repo.commit_of_tree(half))
+    for answer in (broken.entries("a/b"), broken.walk("a/b"), broken.walk("a"), broken.walk()):
+        assert "holds an entry that git does not make" in reason(answer)
     assert "names no tree" in reason(tree_of(repo.repository, repo.object("commit", b"author x")))
     lost = repo.object("commit", b"tree " + b"1" * 40 + b"\n\nx")
     assert "is missing" in reason(tree(repo, lost).entries(""))
