@@ -220,7 +220,7 @@ class _Conduct:
                     earlier = await u.surroundings.offload(self._earlier, resumed)
                 before = replace(reader.statistics)
                 authorised = await u.stop.before(
-                    authorise(self.reviewed, reader, firms, self.clock, earlier=earlier, leave=frozenset(closed))
+                    authorise(self.reviewed, reader, firms, self.clock, earlier=earlier, leave=frozenset(closed), points=points)
                 )
                 return await execute(authorised, self._means(writer, reader, firms, leases, closed, earlier, before))
 

@@ -139,6 +139,10 @@ def _commits(plan: Plan, sources: Sources, base: str, head: str) -> Sequence[Sig
     if sources.repository is None:
         return UnknownMakers(reason="there is no repository of git here", hint="apply in a clone")
     found = commits_between(sources.repository, base, head)
+    if not isinstance(found, Unknown) and not found:
+        return UnknownMakers(
+            reason=f"the base {base[:12]} has the commit {head[:12]} already", hint="plan again: the base of a plan lacks its change"
+        )
     earlier = introducing(plan, sources)
     for one in (found, earlier):
         if isinstance(one, Unknown):

@@ -11,7 +11,7 @@ from amsctl import flow, runs
 from amsctl.applying.means import Barrier, Stop
 from amsctl.approvals.approval import decode_approval
 from amsctl.errors import AmsctlError, ApprovalMissing, Stale, UsageError
-from amsctl.operations.authorise import Evidence, Reviewed, review
+from amsctl.operations.authorise import Evidence, Reviewed, beside_rollback, review
 from amsctl.operations.record import Sources
 from amsctl.operations.rollback import LedgerWayBack
 from amsctl.planning.planfile import PlanFile
@@ -66,7 +66,12 @@ def reviewed(request: ApplyRequest, ledger: Ledger | None, clock: Clock) -> Revi
     rollback, way_back = request.file.plan.origin.rollback, None
     if rollback is not None and ledger is not None:
         way_back = LedgerWayBack(
-            run=_run_of(ledger, rollback.run), sources=request.sources, environment=request.environment, ledger=ledger, clock=clock
+            run=_run_of(ledger, rollback.run),
+            sources=request.sources,
+            environment=request.environment,
+            ledger=ledger,
+            clock=clock,
+            desired=beside_rollback(request.file.plan, request.sources),
         )
     return review(request.file, request.sources, request.environment, request.evidence, clock, here=request.here, way_back=way_back)
 

@@ -7,41 +7,50 @@ rollback and ``amsctl.api`` come through here; ``applying`` takes nothing else t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from amsctl.applying.authorised import AuthorisedPlan, grant
+from amsctl.applying.means import stamp
 from amsctl.applying.resuming import holds
 from amsctl.applying.state import state_of
 from amsctl.concurrently import for_each
-from amsctl.config import Environment, GuardName, Project
-from amsctl.errors import Refused, Stale
+from amsctl.config import Approvals, Environment, GuardName, Project
+from amsctl.errors import ConfigError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.flow import (
+    BaseBranch,
     check_age,
     check_findings,
     check_policies,
     check_target,
+    held_by_base,
     labels_of,
     manifests_hash,
+    naming,
     resolve_key,
     rules_of,
+    target_of,
 )
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
 from amsctl.operations.agreement import agreed
-from amsctl.operations.material import contributors_of, message_of
-from amsctl.operations.record import RuleSet, Sources, short_name
-from amsctl.planning.arrange import AccountPlan, arrange, assemble
+from amsctl.operations.derivation import ABOUT_SOURCES, Derived, check_derived, identity, stated_safeguards
+from amsctl.operations.material import accounts_at, base_by, contributors_of, message_of, not_approvable
+from amsctl.operations.points import Branch, branch_points
+from amsctl.operations.record import RuleSet, Sources, ruled_at, rules_along, short_name, told_at
+from amsctl.planning.arrange import AccountPlan, arrange, observed_of
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.fingerprint import fingerprint
-from amsctl.planning.guards import judge
+from amsctl.planning.guards import judge, verdict_words
 from amsctl.planning.inverse import inverted, made
-from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, Step
-from amsctl.provenance.commits import commit_at, commits_between, first_parent_path, is_ancestor
+from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Verdict
+from amsctl.planning.points import Point, PointKey, Points, points_of, wanted_keys
+from amsctl.planning.policies import judge_policies
+from amsctl.provenance.commits import commit_at, commits_between, first_parent_path, is_ancestor, newest_without
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.refs import resolve
 from amsctl.provenance.repository import Repository
-from amsctl.provenance.trees import TreeFiles, tree_of
+from amsctl.provenance.trees import Kind, TreeFiles, tree_of
 
 if TYPE_CHECKING:
     from amsctl.ams.client import Reader
@@ -50,8 +59,11 @@ if TYPE_CHECKING:
     from amsctl.approvals.reviews import Reviews
     from amsctl.ledger.evidence import Earlier
     from amsctl.manifests.load import Desired
+    from amsctl.operations.rollback import Parts
     from amsctl.planning.planfile import PlanFile
 
+MOST_AHEAD_SECONDS: Final = 300
+"""How far in the future a plan may have been made by this machine's clock."""
 MOST_KEPT: Final = 200
 """Accounts whose reading is handed on to the apply; of more, the apply reads each again."""
 
@@ -69,7 +81,7 @@ class Evidence:
 class WayBack(Protocol):
     """How the plan of a rollback follows from the ledger and what is live."""
 
-    async def parts(self, reader: Reader) -> Sequence[AccountPlan]:
+    async def parts(self, reader: Reader) -> Parts:
         """The parts of its accounts."""
         ...
 
@@ -77,7 +89,9 @@ class WayBack(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
     """A plan that everything without the AMS speaks for. ``wanted`` are the manifests that it follows from, ``same`` further ones that must say the same of
-    the accounts that it changes; ``way_back`` stands in their place where it is a rollback.
+    the accounts that it changes; ``way_back`` stands in their place where it is a rollback. ``base`` is what the branch of record said of its accounts when
+    the plan was made, ``also`` what it says at the commits whose rules must be met now; ``told`` are the findings about the plan's sources, ``None`` where
+    they follow from no commit.
     """
 
     plan: Plan
@@ -88,9 +102,20 @@ class Reviewed:
     approvals: tuple[Mapping[str, object], ...]
     wanted: Desired | None
     same: tuple[tuple[str, Desired], ...] = ()
-    protected: frozenset[AccountKey] = frozenset()
-    labels: Mapping[AccountKey, Sequence[str]] = field(default_factory=dict)
+    base: BaseBranch | None = None
+    also: tuple[BaseBranch, ...] = ()
+    told: tuple[Finding, ...] | None = None
+    past: PastOfBranch | None = None
     way_back: WayBack | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastOfBranch:
+    """Where the history of the branch of record is, and from how many days ago values count."""
+
+    repository: Repository
+    tip: str
+    days: int
 
 
 # --- what needs no AMS ---
@@ -116,7 +141,7 @@ def review(
     """
     plan = file.plan
     check_age(plan, clock)
-    _check_life(plan, sources)
+    _check_life(plan, sources, clock)
     if environment is not None:
         check_target(plan, sources.project, environment)
     rules = _rules(plan, sources)
@@ -132,7 +157,8 @@ def review(
             check_findings(plan, one.project.guards, evidence.overrides)
             check_policies(plan, one.project.safeguards, clock)
         approvals = agreed(plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
-    protected, labels = _known_at_base(plan, sources)
+    _check_safeguards(plan, sources)
+    base, told = _of_base(plan, sources, wanted, here)
     return Reviewed(
         plan=plan,
         project=sources.project,
@@ -142,15 +168,24 @@ def review(
         approvals=approvals,
         wanted=wanted,
         same=same,
-        protected=protected,
-        labels=labels,
+        base=base,
+        also=_of_rules(plan, sources, base),
+        told=told,
+        past=_past_of(plan, sources),
         way_back=way_back,
     )
 
 
-def _check_life(plan: Plan, sources: Sources) -> None:
+def _check_life(plan: Plan, sources: Sources, clock: Clock) -> None:
     from amsctl.planning.planfile import seconds_of_life
 
+    if plan.created_at > stamp(clock, later_seconds=MOST_AHEAD_SECONDS):
+        raise Stale(
+            "the plan was made in the future",
+            expected=f"created_at at most {MOST_AHEAD_SECONDS // 60} minutes after {stamp(clock)}",
+            found=plan.created_at,
+            hint="set the clock of this machine, or plan again",
+        )
     hours = sources.project.plan_valid_hours
     if seconds_of_life(plan) > hours * 3600:
         raise Stale(
@@ -184,7 +219,7 @@ def _rules(plan: Plan, sources: Sources) -> tuple[RuleSet, ...]:
             found="none",
             hint="plan again",
         )
-    if short_name(base.ref) != sources.branch:
+    if (short_name(base.ref) or None) != sources.branch:
         raise Stale(
             "the plan was made for another branch of record",
             expected=sources.branch or "no branch",
@@ -206,6 +241,7 @@ def _rules(plan: Plan, sources: Sources) -> tuple[RuleSet, ...]:
         and not git.dirty
         and plan.origin.rollback is None
         and _known(is_ancestor(sources.repository, git.commit, base.commit))
+        and not _always_had(sources.repository, record.tip, git.commit)
     ):
         raise Stale(
             "the base that the plan names has the change already",
@@ -219,6 +255,14 @@ def _rules(plan: Plan, sources: Sources) -> tuple[RuleSet, ...]:
     return rules_between(sources, path)
 
 
+def _always_had(repository: Repository, tip: str, change: str) -> bool:
+    """Whether no commit of the branch lacks the change, as where it is the first one: such a plan says so, and cannot be approved."""
+    found = newest_without(repository, tip, change)
+    if isinstance(found, Unknown):
+        raise Stale("what git knows is not enough to judge the plan by", found=found.reason, hint=found.hint or None)
+    return found is None
+
+
 def _known(answer: bool | Unknown) -> bool:
     if isinstance(answer, Unknown):
         raise Stale("what git knows is not enough to judge the plan by", found=answer.reason, hint=answer.hint or None)
@@ -228,7 +272,15 @@ def _known(answer: bool | Unknown) -> bool:
 def _check_commit(plan: Plan, sources: Sources) -> None:
     """What the plan says of its commit must be what git says of it."""
     git = plan.origin.git
-    if git is None or git.dirty:
+    if git is None:
+        if sources.head is not None:
+            raise Stale(
+                "the plan names no commit, and there are commits here",
+                where="source.git",
+                expected=f"a commit, as {sources.head[:12]}",
+                found="none",
+                hint="plan again",
+            )
         return
     if sources.repository is None:
         raise Stale("the plan was made of a commit, and there is no repository here", where=git.commit[:12], hint="apply in a clone")
@@ -244,7 +296,11 @@ def _check_commit(plan: Plan, sources: Sources) -> None:
     between = None if base is None else commits_between(sources.repository, base.commit, git.commit)
     commits = (last,) if between is None or isinstance(between, Unknown) or not between else between
     said = replace(
-        git, author=f"{last.author.name} <{last.author.address}>", message=message_of(commits), contributors=contributors_of(commits)
+        git,
+        commit=last.id,
+        author=f"{last.author.name} <{last.author.address}>",
+        message=message_of(commits),
+        contributors=contributors_of(commits),
     )
     for name in Git.__slots__:
         if getattr(said, name) != getattr(git, name):
@@ -279,6 +335,8 @@ def _manifests(plan: Plan, sources: Sources, evidence: Evidence, here: Desired |
                 found=plan.origin.manifests_sha256[:16] + "…",
                 hint="plan again",
             )
+    elif git is not None and sources.repository is not None:
+        _check_dirty(plan, sources.repository, git, project)
     if evidence.merged is not None:
         tip = _merged(plan, sources, evidence.merged)
         same.append((f"{sources.branch} now", _at(tip[0], tip[1], project, plan)))
@@ -315,18 +373,144 @@ def _merged(plan: Plan, sources: Sources, merged: str) -> tuple[Repository, str]
     return repository, record.tip
 
 
-def _known_at_base(plan: Plan, sources: Sources) -> tuple[frozenset[AccountKey], Mapping[AccountKey, Sequence[str]]]:
-    """The protected accounts and the labels that the branch of record knows at the plan's base: firms as written."""
-    from amsctl.operations.material import accounts_at
+def _check_dirty(plan: Plan, repository: Repository, git: Git, project: Project) -> None:
+    """Stale where the manifests of a plan are those of its commit although it says that they are not."""
+    try:
+        there = _at(repository, git.commit, project, plan)
+    except (ManifestErrors, ConfigError, UsageError):
+        return  # those of the commit cannot be read: it was planned from others
+    tree = tree_of(repository, git.commit)
+    entries = () if isinstance(tree, Unknown) else tree.walk()
+    if isinstance(entries, Unknown) or any(entry.kind is Kind.SUBMODULE for entry in entries):
+        return
+    if manifests_hash(there) == plan.origin.manifests_sha256:
+        raise Stale(
+            "the plan says that its manifests are not those of the commit, and they are",
+            where=git.commit[:12],
+            expected="dirty: false",
+            found="dirty: true",
+            hint="plan again",
+        )
 
-    if plan.origin.base is None or sources.repository is None or plan.origin.rollback is not None:
-        return frozenset(), {}
-    tree = tree_of(sources.repository, plan.origin.base.commit)
-    if isinstance(tree, Unknown):
-        raise Stale("git cannot read the base of the plan", where=plan.origin.base.commit, found=tree.reason, hint=tree.hint or None)
-    ruling = sources.rules[0]
-    there, _ = accounts_at(replace(ruling, tree=tree))
-    return frozenset(there.protected), there.labels
+
+def beside_rollback(plan: Plan, sources: Sources) -> Desired:
+    """The manifests beside which a rollback was planned: those of its commit, or of the checkout where there is none."""
+    from amsctl.manifests.load import load
+
+    git = plan.origin.git
+    if git is None or sources.repository is None:
+        return load(sources.project, ())
+    return _at(sources.repository, git.commit, sources.project, plan)
+
+
+def _check_safeguards(plan: Plan, sources: Sources) -> None:
+    """Stale unless the branch of record asked for the guards, policies and approvals that the plan says it was made under, at its base or since."""
+    stated = stated_safeguards(plan)
+    for one in _rules_since(plan, sources):
+        project = one.project.safeguards.at(plan.target.environment)
+        days = one.project.guards_days if project.guards else 0
+        if (
+            (project.guards, project.policies) == (stated.guards, stated.policies)
+            and _asked(project.approvals) == _asked(stated.approvals)
+            and (0 if plan.against is None else plan.against.days) == days
+        ):
+            return
+    raise Stale(
+        "the plan was made under other guards, policies or approvals than the project has",
+        where=plan.target.environment,
+        expected="those of the project file"
+        if sources.record is None
+        else f"those of {sources.branch or 'the base'} since the plan's base",
+        hint="plan again",
+    )
+
+
+def _asked(approvals: Approvals | None) -> tuple[object, ...]:
+    return () if approvals is None else (approvals.source, approvals.rules)
+
+
+def _rules_since(plan: Plan, sources: Sources) -> Iterator[RuleSet]:
+    """The rules that the plan may have been made under: today's first, then those of its base and of the commits since."""
+    base, record = plan.origin.base, sources.record
+    if base is None or record is None or sources.repository is None:
+        yield sources.rules[0]
+        return
+    yield from (one for one in sources.rules if one.tree is not None)
+    ruled = ruled_at(sources, base.commit)
+    if ruled is not None:
+        yield ruled[0]
+    path = first_parent_path(sources.repository, base.commit, record.tip)
+    yield from () if isinstance(path, Unknown) else rules_along(sources, reversed(path))
+
+
+def _of_base(
+    plan: Plan, sources: Sources, wanted: Desired | None, here: Desired | None
+) -> tuple[BaseBranch | None, tuple[Finding, ...] | None]:
+    """What the branch of record said of its accounts when the plan was made, and what a plan of its commit tells of its sources (``None``: of no commit)."""
+    git, base, repository = plan.origin.git, plan.origin.base, sources.repository
+    if plan.origin.rollback is not None:
+        return None, ()
+    whole = _whole(plan, sources, wanted, here)
+    clean = git is not None and not git.dirty and repository is not None
+    if base is None or sources.record is None:
+        return None, (*sources.findings, *not_approvable(sources.unapprovable)) if clean else None
+    ruled = ruled_at(sources, base.commit) or (sources.rules[0], sources.broken)
+    known, found = base_by(ruled[0], whole, ref=base.ref, commit=base.commit, branch=sources.branch)
+    if git is None or not clean:
+        return known, None
+    stated = tuple(one for one in plan.findings if one.code in ABOUT_SOURCES)
+    why = sources.unapprovable or _makers_unknown(plan, sources)
+    first: tuple[Finding, ...] | None = None
+    for one in (ruled, *((rules, "") for rules in _rules_since(plan, sources))):
+        told = (*told_at(sources, git.commit, one), *found, *not_approvable(why))
+        if told == stated:
+            return known, told
+        first = first or told
+    return known, first
+
+
+def _makers_unknown(plan: Plan, sources: Sources) -> str:
+    base, git = plan.origin.base, plan.origin.git
+    assert base is not None
+    assert git is not None
+    assert sources.repository is not None
+    made = commits_between(sources.repository, base.commit, git.commit)
+    return f"who made the change is not known: {made.reason}" if isinstance(made, Unknown) else ""
+
+
+def _whole(plan: Plan, sources: Sources, wanted: Desired | None, here: Desired | None) -> Desired:
+    """All manifests beside those that were selected."""
+    from amsctl.manifests.load import load
+
+    chosen, git = plan.origin.selection, plan.origin.git
+    if wanted is not None and not (chosen.paths or chosen.accounts or chosen.labels):
+        return wanted
+    if git is not None and not git.dirty and sources.repository is not None:
+        tree = tree_of(sources.repository, git.commit)
+        if isinstance(tree, Unknown):
+            raise tree.as_error("git cannot read a commit", where=git.commit)
+        return load(sources.project, files=TreeFiles(tree))
+    return load(sources.project)
+
+
+def _of_rules(plan: Plan, sources: Sources, base: BaseBranch | None) -> tuple[BaseBranch, ...]:
+    """What the branch of record says of its accounts at the commits whose rules must be met: a plan that names an older base passes none of them by."""
+    found = []
+    for one in sources.rules:
+        if one.tree is None or (base is not None and one.tree.commit == base.commit):
+            continue
+        known, _ = accounts_at(one)
+        found.append(
+            BaseBranch(commit=one.tree.commit, safeguards=None, protected=known.protected, kept=known.protected, labels=known.labels)
+        )
+    return tuple(found)
+
+
+def _past_of(plan: Plan, sources: Sources) -> PastOfBranch | None:
+    record = sources.record
+    if record is None or record.base is None or sources.repository is None or plan.against is None or plan.origin.rollback is not None:
+        return None
+    return PastOfBranch(repository=sources.repository, tip=record.base, days=plan.against.days)
 
 
 # --- what needs the AMS ---
@@ -340,22 +524,27 @@ async def authorise(
     *,
     earlier: Earlier | None = None,
     leave: frozenset[AccountKey] = frozenset(),
+    points: Points | None = None,
 ) -> AuthorisedPlan:
     """The second half, on what is live now: the plan's changes and calls must be those that its manifests give, and no verdict may have got worse.
 
     ``earlier`` is what runs of the same plan have done already (a resume); accounts of ``leave`` are in quarantine: nothing of theirs is written, or read.
+    ``points`` are the values of the past by the ledger, ``None`` where it is not read: then those that the plan names count.
     Stale or Refused; AmsError when an account cannot be read.
     """
     plan = reviewed.plan
     derived = _Derived()
     read_at = clock.monotonic()
     if reviewed.way_back is not None:
-        parts = await reviewed.way_back.parts(reader)
-        _compare(plan, parts, reviewed)
+        found = await reviewed.way_back.parts(reader)
+        derived.parts = {part.key: part for part in found.parts}
+        derived.protected, derived.labels = found.protected, found.labels
+        await _judge_anew(reviewed, derived, reader, clock, points)
         return grant(plan, approvals=reviewed.approvals, overrides=reviewed.overrides)
     if reviewed.wanted is not None and plan.changes:
         derived = await _derive(reviewed, reader, firms, earlier, leave)
-        _judge_anew(reviewed, derived)
+        if not derived.moved:  # else the apply tells what has moved, and writes nothing
+            await _judge_anew(reviewed, derived, reader, clock, points)
     return grant(plan, approvals=reviewed.approvals, overrides=reviewed.overrides, moved=derived.moved, read=derived.read, read_at=read_at)
 
 
@@ -368,6 +557,7 @@ class _Derived:
     read: dict[AccountKey, LiveAccount] = field(default_factory=dict)
     protected: set[AccountKey] = field(default_factory=set)
     labels: dict[AccountKey, set[str]] = field(default_factory=dict)
+    unprotected: tuple[str, ...] = ()
 
 
 async def _derive(
@@ -411,19 +601,17 @@ async def _derive(
         derived.parts[key] = arrange(diff(mine[key], before, rules, eligible), before, rules)
         if len(derived.read) < MOST_KEPT:
             derived.read[key] = live
-        if mine[key].protected or _named(firm, key) & reviewed.protected:
-            derived.protected.add(key)
-        derived.labels[key] = {*labels_of(mine[key])}
-        for name in _named(firm, key):
-            derived.labels[key] |= set(reviewed.labels.get(name, ()))
 
+    names = {one: key for key, one in written.items()}
+    for account in wanted.accounts():
+        key = names[account.key]
+        derived.labels[key] = {*labels_of(account)}
+        if account.protected:
+            derived.protected.add(key)
+    base = held_by_base(reviewed.base, () if reviewed.base is None else await reader.firms(), derived.protected, derived.labels)
+    derived.unprotected = () if base is None else base.unprotected
     await for_each(sorted(changed - leave), derive, concurrency=reviewed.project.requests.concurrency)
     return derived
-
-
-def _named(firm: Firm, key: AccountKey) -> set[AccountKey]:
-    """The account under each name of its firm."""
-    return {AccountKey(firm.name, key.number), AccountKey(firm.clearing_id, key.number)}
 
 
 def _before(live: LiveAccount, changes: Sequence[Change], plan: Plan, earlier: Earlier | None) -> LiveAccount:
@@ -457,125 +645,109 @@ def plain(account: DesiredAccount) -> tuple[object, ...]:
     return (account.status, account.undeclared, account.protected, tuple(sorted(account.labels.items())), tuple(firms))
 
 
-def _judge_anew(reviewed: Reviewed, derived: _Derived) -> None:
-    """The plan of what was derived, held against the plan: the same changes, calls and sights of the accounts that change; no verdict that got worse."""
+async def _judge_anew(reviewed: Reviewed, derived: _Derived, reader: Reader, clock: Clock, points: Points | None) -> None:
+    """The plan of what was derived, held against the plan: the same in every member; and no verdict that got worse."""
+    assert reviewed.environment is not None
+    check_derived(
+        reviewed.plan,
+        Derived(
+            target=target_of(reviewed.project, reviewed.environment),
+            parts=derived.parts,
+            protected=derived.protected,
+            labels=derived.labels,
+            unprotected=derived.unprotected,
+            told=reviewed.told,
+            shown_as=reviewed.environment.assumptions.unlimited_shown_as,
+        ),
+    )
+    await _check_verdicts(reviewed, derived, reader, clock, points)
+
+
+async def _check_verdicts(reviewed: Reviewed, derived: _Derived, reader: Reader, clock: Clock, points: Points | None) -> None:
+    """Refused where a guard or a policy says worse of the plan now than when it was made: of the use of the day, which moves with every fill, of values of
+    the past, and of what the branch of record says of its accounts by now. A difference alone refuses nothing.
+
+    Wholes are counted on the accounts that change, which were just read; only where that holds the plan up are the others read, too.
+    """
     plan = reviewed.plan
-    if derived.moved:
-        return  # the apply tells what has moved, and writes nothing
-    _compare(plan, [derived.parts[key] for key in sorted(derived.parts)], reviewed)
-    observed = []
-    for seen in plan.observed:
-        part = derived.parts.get(seen.account_key)
-        if part is None:
-            observed.append(seen)
-            continue
-        key = seen.account_key
-        fresh = replace(
-            part.observed,
-            protected=key in derived.protected,
-            labels=tuple(sorted(derived.labels[key])),
-            read_at=seen.read_at,
-            pages=seen.pages,
+    use = {identity(change): change.usage for part in derived.parts.values() for change in part.changes}
+    changes = [replace(change, usage=use.get(identity(change), change.usage)) for change in plan.changes]
+    firms = await reader.firms()
+    changing = {change.account_key for change in plan.changes}
+    mine = [_as_known_now(seen, reviewed.also, firms) for seen in plan.observed if seen.account_key in changing]
+    _check_policies_now(reviewed, changes, mine)
+    known = _points(reviewed, changes, firms, clock, points)
+    if _worse(reviewed, changes, mine, known) is None:
+        return
+    others = [await _read_again(seen, reader) for seen in plan.observed if seen.account_key not in changing]
+    worse = _worse(reviewed, changes, [*mine, *others], known)
+    if worse is not None:
+        raise Refused(
+            f"a guard holds the plan up on what is known now: {verdict_words(worse)}",
+            where=worse.where,
+            hint="plan again, and look at it",
         )
-        if fresh != seen:
-            name = next(name for name in Observed.__slots__ if getattr(fresh, name) != getattr(seen, name))
-            raise _not_derived(f"observed.{name}", str(key), getattr(fresh, name), getattr(seen, name))
-        observed.append(fresh)
-    _check_use(reviewed, derived, observed)
 
 
-def _compare(plan: Plan, parts: Iterable[AccountPlan], reviewed: Reviewed) -> None:
-    """Stale unless these parts give the changes and calls of the plan, one by one, use excepted."""
-    fresh = assemble(
-        parts,
-        target=plan.target,
-        origin=plan.origin,
-        created_at=plan.created_at,
-        expires_at=plan.expires_at,
-        tool_version=plan.tool_version,
-        safeguards=reviewed.project.safeguards,
-    )
-    _same_list("changes", fresh.changes, plan.changes, lambda change: replace(change, usage=None))
-    _same_list("steps", fresh.steps, plan.steps, lambda step: step)
-    accounts = {part.key for part in parts} if isinstance(parts, list | tuple) else set()
-    mine = [finding for part in parts for finding in part.findings] if accounts else []
-    theirs = [finding for finding in plan.findings if _about(finding, accounts) and finding.code in _DERIVED]
-    _same_list("findings", [one for one in mine if one.code in _DERIVED], theirs, lambda finding: finding)
+def _as_known_now(seen: Observed, also: Iterable[BaseBranch], firms: Sequence[Firm]) -> Observed:
+    """The account with the protection and the labels that the branch of record gives it at the commits whose rules must be met."""
+    protected, labels = {seen.account_key} if seen.protected else set(), {seen.account_key: set(seen.labels)}
+    for one in also:
+        held_by_base(one, firms, protected, labels)
+    return replace(seen, protected=seen.account_key in protected, labels=tuple(sorted(labels[seen.account_key])))
 
 
-_DERIVED: Final = frozenset(
-    {
-        "foreign-mismatch",
-        "release-unproven",
-        "undeclared-row",
-        "closed-account",
-        "unknown-ef",
-        "ineligible-product",
-        "implicit-unlimited",
-    }
-)
-"""The findings that follow from one account's manifest and what is live on it."""
+async def _read_again(seen: Observed, reader: Reader) -> Observed:
+    """The numbers of an account that does not change, as they are now: what the plan file says of them decides nothing."""
+    live = await reader.account(await reader.resolve(seen.clearing_firm), seen.account)
+    now = observed_of(live)
+    return replace(seen, rows=now.rows, status=now.status, execution_firms=now.execution_firms, suspended=now.suspended)
 
 
-def _about(finding: Finding, accounts: Collection[AccountKey]) -> bool:
-    return any(finding.where == str(key) or finding.where.startswith((f"{key}/", f"{key} ")) for key in accounts)
-
-
-def _same_list(name: str, fresh: Sequence[object], planned: Sequence[object], part: object) -> None:
-    assert callable(part)
-    for number, (one, other) in enumerate(zip(fresh, planned, strict=False)):
-        if part(one) != part(other):
-            raise _not_derived(f"{name}[{number}]", _where(other), _words_of(one), _words_of(other))
-    if len(fresh) != len(planned):
-        raise _not_derived(name, name, f"{len(fresh)} of them", f"{len(planned)} of them")
-
-
-def _where(item: object) -> str:
-    return item.where if isinstance(item, Change | Finding) else f"{item.account_key}" if isinstance(item, Step) else "the plan"
-
-
-def _words_of(item: object) -> str:
-    if isinstance(item, Change):
-        return f"{item.where} {item.before} → {item.after} ({item.direction}, effective {item.effective_before} → {item.effective_after})"
-    if isinstance(item, Step):
-        return f"{item.id} {item.phase} {item.method} {item.path} {item.body}"[:300]
-    return str(getattr(item, "message", item))[:300]
-
-
-def _not_derived(name: str, where: str, expected: object, found: object) -> Stale:
-    return Stale(
-        f"the plan is not what these manifests give on what is live now: {name}",
-        where=where,
-        expected=str(expected)[:300],
-        found=str(found)[:300],
-        hint="plan again, and have that plan reviewed",
-    )
-
-
-def _check_use(reviewed: Reviewed, derived: _Derived, observed: Sequence[Observed]) -> None:
-    """Use moves with every fill: guards are measured on what it is now, and refuse where that made one worse; a difference alone refuses nothing."""
+def _check_policies_now(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed]) -> None:
     plan = reviewed.plan
-    use = {
-        (change.account_key, change.kind, change.execution_firm, change.product, change.owner, change.leg): change.usage
-        for part in derived.parts.values()
-        for change in part.changes
-    }
-    changes = [
-        replace(change, usage=use[change.account_key, change.kind, change.execution_firm, change.product, change.owner, change.leg])
-        for change in plan.changes
-    ]
+    for rules in reviewed.rules:
+        policies = rules.project.safeguards.at(plan.target.environment).policies
+        _, found = judge_policies(changes, observed, policies, target=plan.target, git=plan.origin.git)
+        broken = next((finding for finding in found if finding.blocks), None)
+        # Where the plan itself says that it is broken, an apply is refused before this; a person who approves sees it.
+        if broken is not None and not any(one.code == broken.code and one.blocks for one in plan.findings):
+            raise Refused(f"a policy is broken by now: {broken.message}", where=broken.where, hint="plan again")
+
+
+def _points(
+    reviewed: Reviewed, changes: Sequence[Change], firms: Sequence[Firm], clock: Clock, points: Points | None
+) -> Mapping[PointKey, Point]:
+    """The values of the past: those of the ledger; of a leg that it does not name, those of the branch of record."""
+    plan, past = reviewed.plan, reviewed.past
+    if points is None:
+        points = points_of(one for one in plan.references if one.source is PointSource.LEDGER)
+    unset_means = UnsetMeans(plan.target.unset_means)
+    if past is None or not wanted_keys(changes, unset_means) - points.keys():
+        return points
+    branch = Branch(repository=past.repository, tip=past.tip, named=naming(firms))
+    found, problem = branch_points(branch, changes, now=clock.wall(), days=past.days, unset_means=unset_means)
+    if problem and (plan.against is None or not plan.against.unread):
+        raise Stale(
+            "guards cannot measure against the history of the branch of record, and could when the plan was made",
+            found=problem,
+            hint="git fetch --unshallow; or plan again, and the plan says so",
+        )
+    return {**found, **points}
+
+
+def _worse(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed], points: Points) -> Verdict | None:
+    """The first verdict that holds the plan up, and did not when it was made."""
+    plan = reviewed.plan
     unset_means = UnsetMeans(plan.target.unset_means)
     held = {(verdict.guard, verdict.threshold) for verdict in plan.guards if verdict.passed}
     for rules in reviewed.rules:
-        for verdict in judge(changes, observed, rules.project.guards, unset_means=unset_means, unprotected=plan.origin.unprotected):
+        for verdict in judge(
+            changes, observed, rules.project.guards, unset_means=unset_means, unprotected=plan.origin.unprotected, points=points
+        ):
             if verdict.passed and (verdict.guard, verdict.threshold) not in held and verdict.guard not in reviewed.overrides:
-                from amsctl.planning.guards import verdict_words
-
-                raise Refused(
-                    f"a guard holds the plan up on what is used now: {verdict_words(verdict)}",
-                    where=verdict.where,
-                    hint="plan again, and look at it",
-                )
+                return verdict
+    return None
 
 
 __all__ = ["Evidence", "Reviewed", "Rules", "authorise", "review"]

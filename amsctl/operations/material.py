@@ -17,6 +17,7 @@ from amsctl.errors import AmsctlError, ConfigError, ManifestErrors
 from amsctl.flow import BaseBranch, labels_of
 from amsctl.manifests.load import Desired, discover_project, load
 from amsctl.model import AccountKey
+from amsctl.operations.derivation import NOT_APPROVABLE
 from amsctl.operations.record import RuleSet, Sources, place_of
 from amsctl.planning.plan import Finding, Git, Selection
 from amsctl.provenance.checkout import Checkout, Difference, Why
@@ -108,6 +109,13 @@ def _dirty_words(checkout: Checkout) -> str:
     return f"its manifests are not those of the commit: {first}{more}"
 
 
+def not_approvable(why: str) -> tuple[Finding, ...]:
+    """The finding of a plan that cannot be approved, for that reason; none where it can."""
+    if not why:
+        return ()
+    return (Finding(code=NOT_APPROVABLE, severity=Severity.NOTE, message=f"this plan cannot be approved: {why}", where="source"),)
+
+
 def _missing(checkout: Checkout) -> Iterator[Finding]:
     """What lies below the manifests in the commit and was not read: an account that drops out unnoticed would be left alive and unwatched."""
     for difference in checkout.differences[:_MOST_TOLD]:
@@ -187,31 +195,29 @@ def base_branch(sources: Sources, whole: Desired) -> tuple[BaseBranch, tuple[Fin
     record = sources.record
     assert record is not None
     held = sources.rules[-1] if record.base not in {None, record.tip} and sources.rules[-1].tree is not None else sources.rules[0]
+    return base_by(held, whole, ref=record.ref or "", commit=record.base or record.tip, branch=sources.branch)
+
+
+def base_by(held: RuleSet, whole: Desired, *, ref: str, commit: str, branch: str | None) -> tuple[BaseBranch, tuple[Finding, ...]]:
+    """The same by the rules and the accounts of one commit."""
     known, broken = accounts_at(held)
     here = {account.key for account in whole.headers()}
     kept = tuple(account.key for account in whole.headers() if account.protected)
     protected = known.protected
     if broken:  # the strictest reading: an account whose protection cannot be read is protected
         protected = tuple(sorted({*protected, *(here - known.accounts)}))
-    base = BaseBranch(
-        commit=record.base or record.tip,
-        ref=record.ref or "",
-        safeguards=None,
-        protected=protected,
-        kept=kept,
-        labels=known.labels,
-    )
-    return base, (*_leavers(known.accounts, here, sources), *_broken(broken, sources))
+    base = BaseBranch(commit=commit, ref=ref, safeguards=None, protected=protected, kept=kept, labels=known.labels)
+    return base, (*_leavers(known.accounts, here, branch), *_broken(broken, branch))
 
 
-def _leavers(before: frozenset[AccountKey], here: set[AccountKey], sources: Sources) -> Iterator[Finding]:
+def _leavers(before: frozenset[AccountKey], here: set[AccountKey], branch: str | None) -> Iterator[Finding]:
     numbers = {key.number for key in here}
     gone = sorted(key for key in before if key not in here and key.number not in numbers)
     for key in gone[:_MOST_TOLD]:
         yield Finding(
             code="no-longer-managed",
             severity=Severity.WARNING,
-            message=f"{sources.branch} manages this account and the change does not: its limits stay as they are, and nothing watches them",
+            message=f"{branch} manages this account and the change does not: its limits stay as they are, and nothing watches them",
             where=str(key),
         )
     if len(gone) > _MOST_TOLD:
@@ -220,12 +226,12 @@ def _leavers(before: frozenset[AccountKey], here: set[AccountKey], sources: Sour
         )
 
 
-def _broken(broken: str, sources: Sources) -> Iterator[Finding]:
+def _broken(broken: str, branch: str | None) -> Iterator[Finding]:
     if broken:
         yield Finding(
             code="base-broken",
             severity=Severity.WARNING,
-            message=f"manifests of {sources.branch} cannot be read ({broken}): an account whose protection they may hold is taken as protected",
+            message=f"manifests of {branch} cannot be read ({broken}): an account whose protection they may hold is taken as protected",
             where="manifests",
         )
 

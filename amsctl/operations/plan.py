@@ -11,7 +11,7 @@ from amsctl import flow
 from amsctl.config import Environment
 from amsctl.diagnostics import Severity
 from amsctl.model import AccountKey, Phase
-from amsctl.operations.material import Material, material_of
+from amsctl.operations.material import Material, material_of, not_approvable
 from amsctl.operations.points import Branch, past_in
 from amsctl.operations.record import Sources
 from amsctl.planning.plan import Finding, Plan, Selection
@@ -20,9 +20,6 @@ from amsctl.planning.points import Past
 if TYPE_CHECKING:
     from amsctl.ams.client import Reader
     from amsctl.applying.ports import Clock
-
-NOT_APPROVABLE = "not-approvable"
-"""The finding of a plan that cannot be approved, which says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +44,7 @@ class PlanRequest:
             base=self.material.base,
             told=(
                 *self.material.findings,
-                *_unapprovable(self.material.unapprovable),
+                *not_approvable(self.material.unapprovable),
                 *outlived(self.sources, self.environment, self.clock),
             ),
         )
@@ -74,12 +71,6 @@ def outlived(sources: Sources, environment: Environment, clock: Clock) -> tuple[
         return ()
     message = f"{closure.why} when this plan expires, and {closure.opens}: what is not applied before must be planned again (planValid)"
     return (Finding(code="plan-outlived", severity=Severity.NOTE, message=message, where=closure.where or environment.name),)
-
-
-def _unapprovable(why: str) -> tuple[Finding, ...]:
-    if not why:
-        return ()
-    return (Finding(code=NOT_APPROVABLE, severity=Severity.NOTE, message=f"this plan cannot be approved: {why}", where="source"),)
 
 
 async def plan(request: PlanRequest, reader: Reader, *, clock: Clock, past: Past, progress: flow.Progress = flow.silent) -> Plan:

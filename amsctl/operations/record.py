@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -305,12 +305,20 @@ def _readable(repository: Repository, commit: str, folder: str, name: str) -> tu
 
 def rules_between(sources: Sources, path: Sequence[str]) -> tuple[RuleSet, ...]:
     """The sets of rules of the branch of record at each commit of ``path``, beside those that hold anyway: each different project file once."""
-    record, repository = sources.record, sources.repository
-    assert record is not None
-    assert repository is not None
-    folder, found = sources.rules[0].folder, list(sources.rules)
-    read: dict[str, RuleSet | None] = {}
+    found = list(sources.rules)
     seen = {_ids_of(rules) for rules in found}
+    for rules in rules_along(sources, path):
+        if _ids_of(rules) not in seen:
+            seen.add(_ids_of(rules))
+            found.append(rules)
+    return tuple(found)
+
+
+def rules_along(sources: Sources, path: Iterable[str]) -> Iterator[RuleSet]:
+    """The rules of the branch of record at each commit of ``path`` that has a project file, read as they are asked for."""
+    repository, folder = sources.repository, sources.rules[0].folder
+    assert repository is not None
+    read: dict[str, RuleSet | None] = {}
     for commit in path:
         tree = _tree(repository, commit)
         entry = tree.entry(_below(repository, folder))
@@ -321,13 +329,31 @@ def rules_between(sources: Sources, path: Sequence[str]) -> tuple[RuleSet, ...]:
         if entry.object_id not in read:
             read[entry.object_id] = _readable(repository, commit, folder, sources.branch or "")[0]
         rules = read[entry.object_id]
-        if rules is None:
-            continue
-        rules = replace(rules, tree=tree, place=f"{sources.branch} at {commit[:12]}")
-        if _ids_of(rules) not in seen:
-            seen.add(_ids_of(rules))
-            found.append(rules)
-    return tuple(found)
+        if rules is not None:
+            yield replace(rules, tree=tree, place=f"{sources.branch} at {commit[:12]}")
+
+
+def ruled_at(sources: Sources, commit: str) -> tuple[RuleSet, str] | None:
+    """The rules of the branch of record as a plan was made under them when ``commit`` was its newest, and what was wrong with its project file; ``None``
+    where it had none.
+    """
+    repository, folder = sources.repository, sources.rules[0].folder
+    assert repository is not None
+    if not _has(repository, commit, folder):
+        return None
+    rules, broken = _readable(repository, commit, folder, sources.branch or commit[:12])
+    return None if rules is None else (rules, broken)
+
+
+def told_at(sources: Sources, change: str, ruled: tuple[RuleSet, str]) -> tuple[Finding, ...]:
+    """What a plan of the commit ``change`` tells of its project file where these rules hold."""
+    repository = sources.repository
+    assert repository is not None
+    here = load_project(sources.here.root, TreeFiles(_tree(repository, change)))
+    rules, broken = ruled
+    record = sources.record
+    assert record is not None
+    return tuple(_told(here, rules, short_name(record.ref) or record.tip[:12], rules.folder, broken))
 
 
 def _ids_of(rules: RuleSet) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -144,15 +144,18 @@ def _whose(change: Change, later: Mapping[Subject, Run]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerWayBack:
-    """How the plan of a rollback follows from the ledger and what is live (``authorise.WayBack``)."""
+    """How the plan of a rollback follows from the ledger and what is live (``authorise.WayBack``). ``desired`` are the manifests that it was made beside, for
+    protections and labels.
+    """
 
     run: Run
     sources: Sources
     environment: Environment
     ledger: Ledger
     clock: Clock
+    desired: Desired | None = None
 
-    async def parts(self, reader: Reader) -> Sequence[AccountPlan]:
+    async def parts(self, reader: Reader) -> Parts:
         """The parts of its accounts, made again."""
         check_run(self.run, self.environment)
-        return (await rollback_parts(self.run, self.sources, self.environment, self.ledger, reader, None)).parts
+        return await rollback_parts(self.run, self.sources, self.environment, self.ledger, reader, self.desired)

@@ -58,17 +58,22 @@ def arrange(difference: Difference, live: LiveAccount, rules: Rules) -> AccountP
         changes=changes,
         steps=tuple(_numbered(_calls(difference, live, rules, ids))),
         findings=difference.findings,
-        observed=Observed(
-            clearing_firm=live.key.firm,
-            account=live.key.number,
-            sha256=fingerprint(live),
-            read_at=live.read_at,
-            rows=live.row_count,
-            pages=live.pages,
-            status=live.status.value,
-            execution_firms=len(live.execution_firms),
-            suspended=sum(live.execution_firms.values()),
-        ),
+        observed=observed_of(live),
+    )
+
+
+def observed_of(live: LiveAccount) -> Observed:
+    """What a plan records of an account that was read."""
+    return Observed(
+        clearing_firm=live.key.firm,
+        account=live.key.number,
+        sha256=fingerprint(live),
+        read_at=live.read_at,
+        rows=live.row_count,
+        pages=live.pages,
+        status=live.status.value,
+        execution_firms=len(live.execution_firms),
+        suspended=sum(live.execution_firms.values()),
     )
 
 

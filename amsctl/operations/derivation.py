@@ -1,0 +1,230 @@
+"""A plan, assembled again from what it follows from, and held against what the plan file says, byte for byte: what differs was not derived, and refuses.
+
+What cannot be derived is taken from the plan file, and decides nothing (docs/explanation.md, "What of a plan is derived again"): when it was made and its
+accounts were read, the version of the tool, who started the planning job, the part of the repository that was selected, the numbers and findings of accounts
+that do not change, the use of the day, and the values of the past. The last three are measured again where a guard or an account is judged by them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from amsctl.config import Approvals, Safeguards, UnlimitedShownAs
+from amsctl.errors import Stale
+from amsctl.model import AccountKey
+from amsctl.planning.arrange import AccountPlan, assemble
+from amsctl.planning.codec import encode_members
+from amsctl.planning.guards import guards_in
+from amsctl.planning.plan import Change, Finding, Plan, Step, Target
+from amsctl.planning.points import Known, points_of
+
+_T = TypeVar("_T")
+NOT_APPROVABLE: Final = "not-approvable"
+"""The finding of a plan that cannot be approved, which says why."""
+ABOUT_SOURCES: Final = frozenset(
+    {"project-file-changed", "project-moved", "base-broken", "no-longer-managed", "manifest-not-read", NOT_APPROVABLE}
+)
+"""The findings about what a plan was made of."""
+ABOUT_ACCOUNTS: Final = frozenset(
+    {
+        "foreign-mismatch",
+        "release-unproven",
+        "undeclared-row",
+        "closed-account",
+        "unknown-ef",
+        "ineligible-product",
+        "implicit-unlimited",
+    }
+)
+"""The findings that follow from one account's manifest and what is live on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """What a plan follows from, as it is found now: the parts of the accounts that change, and what is known of every account. ``told`` are the findings about
+    the sources, ``None`` where they cannot be derived: the manifests are those of no commit.
+    """
+
+    target: Target
+    parts: Mapping[AccountKey, AccountPlan]
+    protected: Collection[AccountKey] = ()
+    labels: Mapping[AccountKey, Collection[str]]
+    unprotected: tuple[str, ...] = ()
+    told: Sequence[Finding] | None = None
+    shown_as: UnlimitedShownAs = UnlimitedShownAs.NULL
+
+
+def check_derived(plan: Plan, derived: Derived) -> None:
+    """Stale unless the plan says, in every member, what is derived."""
+    fresh = _again(plan, derived)
+    found, expected = encode_members(plan), encode_members(fresh)
+    for name in (*_READ_FIRST, *(name for name in found if name not in (*_READ_FIRST, "digest"))):
+        one, other = expected[name], found[name]
+        if isinstance(one, Iterator) and isinstance(other, Iterator):
+            _same_items(name, list(one), list(other), getattr(fresh, name), getattr(plan, name))
+        elif _text(one) != _text(other):
+            raise _not_derived(f"{name}{_member(one, other)}", "the plan", one, other)
+
+
+_READ_FIRST: Final = ("changes", "steps", "observed")
+"""What a message names rather than the counts that follow from it."""
+
+
+def _again(plan: Plan, derived: Derived) -> Plan:
+    """The plan of the derived parts. Accounts without one do not change, or are left alone: theirs are taken as they stand."""
+    held = _Stated(plan, derived.parts)
+    told = derived.told if derived.told is not None else [one for one in plan.findings if one.code in ABOUT_SOURCES and not one.blocks]
+    base = plan.origin.base
+    return assemble(
+        (*(_as_seen(part, plan, held) for part in derived.parts.values()), *held.parts()),
+        target=derived.target,
+        origin=replace(plan.origin, base=None if base is None else replace(base, unprotected=derived.unprotected)),
+        created_at=plan.created_at,
+        expires_at=plan.expires_at,
+        tool_version=plan.tool_version,
+        safeguards=stated_safeguards(plan),
+        protected=derived.protected,
+        labels=derived.labels,
+        past=lambda changes: Known(against=plan.against, points=points_of(plan.references)),
+        told=told,
+        unlimited_shown_as=derived.shown_as,
+    )
+
+
+def stated_safeguards(plan: Plan) -> Safeguards:
+    """The guards, policies and approvals that a plan says it was made under."""
+    need = plan.approvals
+    return Safeguards(
+        guards=guards_in(plan.guards),
+        policies=tuple(ruling.policy for ruling in plan.policies),
+        approvals=None if need is None else Approvals(source=need.source, rules=tuple(one.rule for one in need.rules)),
+    )
+
+
+def _as_seen(part: AccountPlan, plan: Plan, held: _Stated) -> AccountPlan:
+    """A derived part with what moves and what cannot be derived as the plan has it: use, and when it was read."""
+    seen = held.observed.get(part.key)
+    return replace(
+        part,
+        changes=tuple(
+            replace(change, usage=held.usage[identity(change)]) if identity(change) in held.usage else change for change in part.changes
+        ),
+        observed=part.observed if seen is None else replace(part.observed, read_at=seen.read_at, pages=seen.pages),
+    )
+
+
+def identity(change: Change) -> tuple[object, ...]:
+    """What a change is about."""
+    return (change.account_key, change.kind, change.execution_firm, change.product, change.owner, change.leg)
+
+
+class _Stated:
+    """What the plan file says of each account."""
+
+    def __init__(self, plan: Plan, derived: Collection[AccountKey]) -> None:
+        self.usage = {identity(change): change.usage for change in plan.changes}
+        self.observed = {seen.account_key: seen for seen in plan.observed}
+        self._derived = derived
+        self._changes = _grouped(plan.changes, lambda change: change.account_key)
+        self._steps = _grouped(plan.steps, lambda step: step.account_key)
+        names = {str(key): key for key in self.observed}
+        about = [one for one in plan.findings if one.code in ABOUT_ACCOUNTS and not one.blocks]
+        self._findings = _grouped(about, lambda one: _about(one.where, names))
+
+    def parts(self) -> Iterator[AccountPlan]:
+        """The accounts that nothing is derived of."""
+        for key, seen in self.observed.items():
+            if key in self._derived:
+                continue
+            changes, steps = self._changes.get(key, ()), self._steps.get(key, ())
+            numbers = {change.id: str(number) for number, change in enumerate(changes, 1)}
+            calls = {step.id: str(number) for number, step in enumerate(steps, 1)}
+            yield AccountPlan(
+                key=key,
+                changes=tuple(replace(change, id=numbers[change.id]) for change in changes),
+                steps=tuple(
+                    replace(
+                        step,
+                        id=calls[step.id],
+                        changes=tuple(numbers.get(change, "0") for change in step.changes),
+                        after=tuple(calls.get(one, "0") for one in step.after),
+                    )
+                    for step in steps
+                ),
+                findings=tuple(self._findings.get(key, ())),
+                observed=seen,
+            )
+
+
+def _grouped(items: Iterable[_T], key: Callable[[_T], AccountKey | None]) -> dict[AccountKey | None, list[_T]]:
+    found: dict[AccountKey | None, list[_T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
+def _about(where: str, names: Mapping[str, AccountKey]) -> AccountKey | None:
+    """The account that a finding is about: the longest name that its place begins with, since an account number may hold a slash."""
+    end = len(where)
+    while end > 0:
+        key = names.get(where[:end])
+        if key is not None:
+            return key
+        end = max(where.rfind("/", 0, end), where.rfind(" ", 0, end))
+    return None
+
+
+# --- the first difference ---
+
+
+def _same_items(name: str, fresh: list[object], planned: list[object], made: Sequence[object], stated: Sequence[object]) -> None:
+    for number, (one, other) in enumerate(zip(fresh, planned, strict=False)):
+        if _text(one) != _text(other):
+            raise _not_derived(
+                f"{name}[{number}]{_member(one, other)}",
+                _where(stated[number]),
+                _words_of(made[number], one),
+                _words_of(stated[number], other),
+            )
+    if len(fresh) != len(planned):
+        raise _not_derived(name, name, f"{len(fresh)} of them", f"{len(planned)} of them")
+
+
+def _text(value: object) -> str:
+    """The one text of a value, the order of its members included: 1, 1.0 and true are three things."""
+    return json.dumps(value)
+
+
+def _member(one: object, other: object) -> str:
+    """The first member in which two objects differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return next((f".{name}" for name in (*one, *other) if _text(one.get(name)) != _text(other.get(name))), "")
+    return ""
+
+
+def _where(item: object) -> str:
+    if isinstance(item, Change | Finding):
+        return item.where
+    key = getattr(item, "account_key", None)
+    return "the plan" if key is None else str(key)
+
+
+def _words_of(item: object, encoded: object) -> str:
+    if isinstance(item, Change):
+        return f"{item.where} {item.before} → {item.after} ({item.direction}, effective {item.effective_before} → {item.effective_after})"
+    if isinstance(item, Step):
+        return f"{item.id} {item.phase} {item.method} {item.path} {_text(item.body)}"
+    return item.message if isinstance(item, Finding) else _text(encoded)
+
+
+def _not_derived(name: str, where: str, expected: object, found: object) -> Stale:
+    return Stale(
+        f"the plan is not what these manifests give on what is live now: {name}",
+        where=where,
+        expected=str(expected)[:300],
+        found=str(found)[:300],
+        hint="plan again, and have that plan reviewed",
+    )
