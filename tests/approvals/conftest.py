@@ -35,7 +35,7 @@ def original(ams: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Reposito
     (root / "accounts").mkdir()
     (root / "amsctl.yaml").write_text(PROJECT.format(url=ams.url, auth=AUTH) + RULES)
     (root / "approvers").write_text(signers(keys, "sam", "kim", "lee", "jo"))
-    (root / "accounts" / "dv.yaml").write_text(ACCOUNT)
+    (root / "accounts" / "dv.yaml").write_text(ACCOUNT.replace("long: 300, short: 600", "long: 324, short: 567"))  # as the AMS has it
     git(root, "init", "--quiet", "--initial-branch", "main", who="root")
     git(root, "add", ".", who="root")
     git(root, "commit", "--quiet", "-m", "limits", who="root", key=keys["root"])
