@@ -42,7 +42,7 @@ spec:
     sandbox: {{url: "{url}", auth: {auth}}}
   requests: {{{requests}}}
   guards: none
-  ledger: {{url: "{ledger}", leaseSeconds: {lease}}}
+  ledger: {{url: "{ledger}", leaseSeconds: {lease}, ephemeral: accepted}}
 {more}"""
 
 

@@ -20,6 +20,7 @@ from tests.chaos.processes import PATIENCE_SECONDS, REPOSITORY, Ended, cold
 from tests.chaos.proxy import Strike
 from tests.chaos.stage import TIMEOUT_SECONDS, Stage, eventually, side_by_side
 from tests.chaos.test_killed import LONG, judged
+from tests.chaos.test_paused import PIPELINE
 from tests.chaos.worlds import WORLDS
 from tests.hostile.canaries import CANARIES
 from tests.wants import missing
@@ -268,11 +269,11 @@ def test_a_plan_that_cannot_finish_in_time_does_not_start(stage: Stage) -> None:
 
 
 def test_the_variable_of_the_ledger_s_address_is_missing(stage: Stage) -> None:
-    """1, the variable is named, nothing is sent."""
+    """In a pipeline 1, the variable is named, nothing is sent."""
     stage.play(WORLDS["mixed"], ledger_url="postgresql://not-asked").plan()
     stage.environ.clear()
     stage.forget()
-    ran = stage.run("apply", "plan.json")
+    ran = stage.run("apply", "plan.json", environ=PIPELINE)
     assert (ran.code, stage.posts) == (1, [])
     assert "AMSCTL_TEST_LEDGER" in ran.err
 
