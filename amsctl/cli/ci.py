@@ -111,11 +111,11 @@ def reviews_command(session: Session, out: str, commit: str | None, artifact: st
 def _content(stream: IO[bytes]) -> str | None:
     """The content of the plan that a file holds; ``None`` where it is no plan that this version reads."""
     from amsctl.errors import PlanFileError
-    from amsctl.planning.codec import decode_text
     from amsctl.planning.content import content_of
+    from amsctl.planning.planfile import PlanFile
 
     try:
-        return content_of(decode_text(stream.read()))
+        return content_of(PlanFile.open(stream.read(), "the artifact").plan)
     except PlanFileError:
         return None
 
