@@ -8,6 +8,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 from amsctl.sandbox.endpoints import Answer
@@ -142,8 +143,13 @@ def _names(*names: str) -> Damage:
 
 
 def _partial(answer: Answer) -> Answer:
+    """A good answer as a part of itself."""
+    if answer.status != HTTPStatus.OK:
+        return answer
     size = len(answer.body)
-    return dataclasses.replace(answer, status=206, headers=(*answer.headers, ("Content-Range", f"bytes 0-{size - 1}/{2 * size}")))
+    return dataclasses.replace(
+        answer, status=HTTPStatus.PARTIAL_CONTENT, headers=(*answer.headers, ("Content-Range", f"bytes 0-{size - 1}/{2 * size}"))
+    )
 
 
 def _twin_row(rows: list[Any]) -> None:
