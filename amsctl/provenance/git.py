@@ -376,11 +376,12 @@ class _Running:
             return None
 
     def kill(self) -> None:
-        """End it and what it has started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
+        """End it and what it has started. Once its end was waited for, its number may be another's, and nothing is done."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
 
     def said(self) -> list[str]:
         """The lines of its standard error, without those that change no answer."""
@@ -390,8 +391,7 @@ class _Running:
 
     def end(self) -> None:
         """End it, if it still runs, and let go of its pipes."""
-        if self._process.poll() is None:
-            self.kill()
+        self.kill()
         for stream in (self._stdin, self._stdout, self._errors):
             with suppress(OSError):
                 stream.close()

@@ -277,6 +277,25 @@ def test_nothing_is_left_running(repo: Repo) -> None:
     assert process.poll() is not None
 
 
+def test_nothing_is_killed_once_it_was_waited_for(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of another program by then."""
+    killed: list[int] = []
+    git = repo.repository.git
+    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
+    assert git.ask("rev-parse", "HEAD")
+    objects = Objects(git)
+    objects.object(repo.git("rev-parse", "HEAD"))
+    running = objects._running
+    assert running is not None
+    os.kill(running._process.pid, signal.SIGKILL)
+    running._process.wait()
+    objects.object(repo.git("rev-parse", "HEAD"))
+    assert killed == []
+    objects.object(repo.git("rev-parse", "HEAD"))
+    objects.close()
+    assert len(killed) == 1
+
+
 def test_ids_are_those_of_git(repo: Repo) -> None:
     """Of a blob, in both kinds of repository; and of the same with LF for CRLF."""
     content = b"a\r\nb\n"
