@@ -18,14 +18,14 @@ class AuthorisedPlan:
     """A plan whose every part was derived again and whose approvals count. ``operations.authorise`` makes it, and nothing else can.
 
     ``approvals`` and ``overrides`` go to the ledger as they were found good. ``read`` holds accounts that were read for it, from ``read_at`` on (monotonic
-    seconds), as long as they are few; ``moved`` those that are not as the plan saw them, with the words for that: what is written to them was not derived,
+    seconds), as long as they are few; ``moved`` those that are not as the plan saw them, a line for each value: what is written to them was not derived,
     so nothing is.
     """
 
     plan: Plan
     approvals: tuple[Mapping[str, object], ...] = ()
     overrides: tuple[GuardName, ...] = ()
-    moved: Mapping[AccountKey, str] = field(default_factory=dict)
+    moved: Mapping[AccountKey, tuple[str, ...]] = field(default_factory=dict)
     read: Mapping[AccountKey, LiveAccount] = field(default_factory=dict)
     read_at: float = 0.0
     door: object = field(repr=False)
@@ -40,7 +40,7 @@ def grant(
     *,
     approvals: Collection[Mapping[str, object]] = (),
     overrides: Collection[GuardName] = (),
-    moved: Mapping[AccountKey, str] | None = None,
+    moved: Mapping[AccountKey, tuple[str, ...]] | None = None,
     read: Mapping[AccountKey, LiveAccount] | None = None,
     read_at: float = 0.0,
 ) -> AuthorisedPlan:

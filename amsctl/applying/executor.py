@@ -135,7 +135,7 @@ async def _look(jobs: Sequence[Job], changes: Mapping[str, Change], means: Means
 
     async def look(job: Job) -> None:
         if job.key in authorised.moved:
-            found[job.key] = _Found(job=job, moved=(authorised.moved[job.key],))
+            found[job.key] = _Found(job=job, moved=authorised.moved[job.key])
             return
         if job.key in known:
             found[job.key] = _judge(job, changes, known[job.key], means)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from amsctl.applying.authorised import AuthorisedPlan, grant
+from amsctl.applying.freshness import stale
 from amsctl.applying.means import stamp
 from amsctl.applying.resuming import holds
 from amsctl.applying.state import state_of
@@ -553,7 +554,7 @@ class _Derived:
     """The parts of a plan that were derived again, and the accounts that are no longer as it saw them."""
 
     parts: dict[AccountKey, AccountPlan] = field(default_factory=dict)
-    moved: dict[AccountKey, str] = field(default_factory=dict)
+    moved: dict[AccountKey, tuple[str, ...]] = field(default_factory=dict)
     read: dict[AccountKey, LiveAccount] = field(default_factory=dict)
     protected: set[AccountKey] = field(default_factory=set)
     labels: dict[AccountKey, set[str]] = field(default_factory=dict)
@@ -587,6 +588,7 @@ async def _derive(
     rules = rules_of(reviewed.project, reviewed.environment)
     observed = {seen.account_key: seen for seen in plan.observed}
     by_account: dict[AccountKey, list[Change]] = {}
+    changes = {change.id: change for change in plan.changes}
     for change in plan.changes:
         by_account.setdefault(change.account_key, []).append(change)
 
@@ -595,7 +597,9 @@ async def _derive(
         live = await reader.account(firm, key.number)
         before = _before(live, by_account[key], plan, earlier)
         if fingerprint(before) != observed[key].sha256:
-            derived.moved[key] = f"{key}: a value is no longer what the plan saw"
+            steps = [step for step in plan.steps if step.account_key == key]
+            lines = stale(observed[key], steps, changes, before)
+            derived.moved[key] = lines or (f"{key}: a value is no longer what the plan saw",)
             return
         eligible = await reader.eligible_products(firm, key.number) if added_rows(mine[key], before, rules) else None
         derived.parts[key] = arrange(diff(mine[key], before, rules, eligible), before, rules)
@@ -621,7 +625,10 @@ def _before(live: LiveAccount, changes: Sequence[Change], plan: Plan, earlier: E
     state = state_of(live)
     sent = {number for step in plan.steps if step.id in earlier.sent for number in step.changes}
     done = [change for change in changes if change.id in sent and holds(change, state)]
-    return made(live, map(inverted, done)) if done else live
+    if not done:
+        return live
+    before = made(live, map(inverted, done))
+    return replace(before, row_count=live.row_count + len(before.rows) - len(live.rows))
 
 
 async def _written(desired: Desired, reader: Reader) -> dict[AccountKey, AccountKey]:

@@ -1,8 +1,9 @@
 """A plan, assembled again from what it follows from, and held against what the plan file says, byte for byte: what differs was not derived, and refuses.
 
 What cannot be derived is taken from the plan file, and decides nothing (docs/explanation.md, "What of a plan is derived again"): when it was made and its
-accounts were read, the version of the tool, who started the planning job, the part of the repository that was selected, the numbers and findings of accounts
-that do not change, the use of the day, and the values of the past. The last three are measured again where a guard or an account is judged by them.
+accounts were read, whether a closure outlives it, the version of the tool, who started the planning job, the part of the repository that was selected, the
+numbers and findings of accounts that do not change, the use of the day, and the values of the past. The last three are measured again where a guard or an
+account is judged by them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from amsctl.planning.points import Known, points_of
 _T = TypeVar("_T")
 NOT_APPROVABLE: Final = "not-approvable"
 """The finding of a plan that cannot be approved, which says why."""
+OUTLIVED: Final = "plan-outlived"
+"""The note of a plan that a closure or a window outlives: windows change, and the run looks at them itself."""
 ABOUT_SOURCES: Final = frozenset(
     {"project-file-changed", "project-moved", "base-broken", "no-longer-managed", "manifest-not-read", NOT_APPROVABLE}
 )
@@ -77,6 +80,7 @@ def _again(plan: Plan, derived: Derived) -> Plan:
     """The plan of the derived parts. Accounts without one do not change, or are left alone: theirs are taken as they stand."""
     held = _Stated(plan, derived.parts)
     told = derived.told if derived.told is not None else [one for one in plan.findings if one.code in ABOUT_SOURCES and not one.blocks]
+    told = [*told, *(one for one in plan.findings if one.code == OUTLIVED and not one.blocks)]
     base = plan.origin.base
     return assemble(
         (*(_as_seen(part, plan, held) for part in derived.parts.values()), *held.parts()),

@@ -11,6 +11,7 @@ from amsctl import flow
 from amsctl.config import Environment
 from amsctl.diagnostics import Severity
 from amsctl.model import AccountKey, Phase
+from amsctl.operations.derivation import OUTLIVED
 from amsctl.operations.material import Material, material_of, not_approvable
 from amsctl.operations.points import Branch, past_in
 from amsctl.operations.record import Sources
@@ -70,7 +71,7 @@ def outlived(sources: Sources, environment: Environment, clock: Clock) -> tuple[
     if closure is None:
         return ()
     message = f"{closure.why} when this plan expires, and {closure.opens}: what is not applied before must be planned again (planValid)"
-    return (Finding(code="plan-outlived", severity=Severity.NOTE, message=message, where=closure.where or environment.name),)
+    return (Finding(code=OUTLIVED, severity=Severity.NOTE, message=message, where=closure.where or environment.name),)
 
 
 async def plan(request: PlanRequest, reader: Reader, *, clock: Clock, past: Past, progress: flow.Progress = flow.silent) -> Plan:
