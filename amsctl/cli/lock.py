@@ -92,7 +92,7 @@ def address(session: Session) -> Addressed:
     """The chosen environment, the name of its AMS and its address; its credentials are not read, so that writes can be stopped from anywhere."""
     from amsctl.manifests.project import resolve_address
 
-    return resolve_address(session.project(), session.environment_name, session.environ)
+    return resolve_address(session.project(), session.environment_name)
 
 
 def who_acts(session: Session) -> str:
@@ -110,15 +110,11 @@ def reason_of(text: str) -> str:
 
 
 def _names(session: Session) -> Mapping[str, str]:
-    """The environments of the project by the name of their AMS; one whose address cannot be read here is left out."""
-    from amsctl.errors import ConfigError
+    """The environments of the project by the name of their AMS."""
     from amsctl.manifests.project import resolve_address
 
     found: dict[str, str] = {}
     for name in session.project().environments:
-        try:
-            ams = resolve_address(session.project(), name, session.environ).ams
-        except ConfigError:
-            continue
+        ams = resolve_address(session.project(), name).ams
         found[ams] = f"{found[ams]}, {name}" if ams in found else name
     return found

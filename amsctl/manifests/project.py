@@ -145,13 +145,11 @@ def project_of(document: Node, findings: Findings, root: str) -> Project | None:
 
 
 def _check_apart(project: Project, findings: Findings) -> None:
-    """One AMS has one name, or each of its names would have locks and freezes of its own. An address with ``${NAME}`` in it is judged when it is read."""
+    """One AMS has one name, or each of its names would have locks and freezes of its own."""
     first: dict[str, tuple[str, int, str]] = {}
     for name, node in project.environments.items():
         assert isinstance(node, Map)
         text, _, pos = scalar_at(node, "url")
-        if "${" in text:
-            continue
         ams = _ams_name(node) or name
         other, place, called = first.setdefault(normalised(text), (name, pos, ams))
         if called != ams:
@@ -333,7 +331,6 @@ def resolve_environment(project: Project, name: str | None, environ: Mapping[str
     place = source(file, node.pos)
     for pos, wrong in _judge_addresses(node, expand):
         raise ConfigError(wrong.what, where=f"{source(file, pos)}, environment {chosen}", expected=wrong.expected, hint=wrong.hint)
-    _refuse_two_names(project, _addressed(project, chosen, environ), environ)
     return replace(_environment(chosen, node, expand, root=project.root, place=place), warnings=tuple(_written_secrets(node, file)))
 
 
@@ -345,51 +342,19 @@ class Addressed(NamedTuple):
     url: str
 
 
-def resolve_address(project: Project, name: str | None, environ: Mapping[str, str]) -> Addressed:
+def resolve_address(project: Project, name: str | None) -> Addressed:
     """The environment called ``name`` (``None``: the default one, or the only one) and its AMS. Its credentials are not read: who only looks into the
     ledger, or stops writes, needs none. Raises :class:`ConfigError`.
     """
-    found = _addressed(project, _choose(project, name), environ)
-    _refuse_two_names(project, found, environ)
-    return found
-
-
-def _addressed(project: Project, name: str, environ: Mapping[str, str]) -> Addressed:
-    node = project.environments[name]
+    chosen = _choose(project, name)
+    node = project.environments[chosen]
     assert isinstance(node, Map)
-    url = normalised(_address(node, "url", lambda scalar: _expand(scalar, project.source.file, environ, name)))
-    return Addressed(name, _ams_name(node) or name, url)
+    return Addressed(chosen, _ams_name(node) or chosen, normalised(_address(node, "url", _as_written)))
 
 
-def _refuse_two_names(project: Project, chosen: Addressed, environ: Mapping[str, str]) -> None:
-    """As ``_check_apart``, with every ``${NAME}`` that can be read here."""
-    for name, node in project.environments.items():
-        try:
-            other = _addressed(project, name, environ)
-        except ConfigError:
-            continue
-        if other.url == chosen.url and other.ams != chosen.ams:
-            assert isinstance(node, Map)
-            place = source(project.source.file, scalar_at(node, "url")[2])
-            raise ConfigError(
-                f"{_TWO_NAMES}: environment {name} has the address of environment {chosen.environment}",
-                where=str(place),
-                expected=f"ams: {chosen.ams}",
-                found=other.ams,
-                hint=_ONE_NAME,
-            )
-
-
-def names_of(project: Project, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """What the AMS at each address is called, for every environment of the project whose address can be read here."""
-    found: dict[str, str] = {}
-    for name in project.environments:
-        try:
-            at = _addressed(project, name, environ)
-        except ConfigError:
-            continue
-        found.setdefault(at.url, at.ams)
-    return found
+def names_of(project: Project) -> Mapping[str, str]:
+    """What the AMS at each address of the project is called."""
+    return {at.url: at.ams for at in (resolve_address(project, name) for name in project.environments)}
 
 
 def _written_secrets(environment: Map, file: str) -> Iterator[Diagnostic]:

@@ -42,7 +42,7 @@ def project_ledger(
     from amsctl.manifests.project import names_of
 
     url = ledger_url(project, environ, writes=writes, tell=tell)
-    with open_ledger(url, clock=SystemClock(), names=names_of(project, environ), create=create) as ledger:
+    with open_ledger(url, clock=SystemClock(), names=names_of(project), create=create) as ledger:
         yield ledger
 
 

@@ -384,17 +384,6 @@ def test_a_freeze_needs_neither_the_ams_nor_its_credentials(shell: Shell) -> Non
     assert "is not set" in shell("-e", "live", "plan", code=1).err
 
 
-def test_an_environment_whose_address_cannot_be_read_here(shell: Shell, sandbox: Sandbox) -> None:
-    """lock status shows the others all the same; a freeze of it fails and says which variable is missing, rather than freezing something else."""
-    config = shell.project / "amsctl.yaml"
-    config.write_text(config.read_text().replace("    sandbox:\n", "    far: {url: 'https://${NO_HOST}/rest/v2'}\n    sandbox:\n"))
-    shell("freeze", "--reason", "calm")
-    assert f"frozen  every clearing firm  sandbox  {sandbox.url}\n" in shell("lock", "status").out
-    before = len(shell.records())
-    assert "the environment variable NO_HOST is not set" in shell("-e", "far", "freeze", "--reason", "calm", code=1).err
-    assert len(shell.records()) == before
-
-
 def test_freezing_twice_is_one_freeze(shell: Shell) -> None:
     """The first reason stays; nothing is written; a second thaw has nothing to lift, and says so."""
     shell("freeze", "--reason", "first")

@@ -129,10 +129,10 @@ def test_one_ams_has_one_lock_however_its_address_is_written(project: Path, sand
         "https://ams.example./rest/v2",
         "https://ams.example/rest/v2",
     )
-    others = "".join(f"    e{number}: {{url: '{url}', ams: example, auth: {{type: none}}}}\n" for number, url in enumerate(names))
+    others = "".join(f"    e{number}: {{url: '{url}', ams: one, auth: {{type: none}}}}\n" for number, url in enumerate(names))
     config.write_text(config.read_text().replace("  environments:\n", "  environments:\n" + others), encoding="utf-8")
     loaded = load_project(project)
-    assert {resolve_address(loaded, f"e{number}", {}).url for number in range(4)} == {"https://ams.example/rest/v2"}
+    assert {resolve_address(loaded, f"e{number}").url for number in range(4)} == {"https://ams.example/rest/v2"}
     assert {resolve_environment(loaded, f"e{number}", {}).url for number in range(4)} == {"https://ams.example/rest/v2"}
 
 

@@ -634,8 +634,8 @@ def test_one_name_for_one_address_is_right(tmp_path: Path) -> None:
     """Two environments may be one AMS: with other credentials, protected or not."""
     project = loaded(tmp_path, TWO % ("https://ams.example/rest/v2/", ", ams: prod"))
     assert {resolve_environment(project, name, {}).ams_name for name in ("paper", "live")} == {"prod"}
-    assert resolve_address(project, "live", {}) == ("live", "prod", "https://ams.example/rest/v2")
-    assert names_of(project, {}) == {"https://ams.example/rest/v2": "prod"}
+    assert resolve_address(project, "live") == ("live", "prod", "https://ams.example/rest/v2")
+    assert names_of(project) == {"https://ams.example/rest/v2": "prod"}
 
 
 @pytest.mark.parametrize("name", ['""', '" "', "a b", "-a", '"a\\n"', '"\\e[2J"', "a/b", '"*"', "a" * 64, "é", '"http://x"'])
