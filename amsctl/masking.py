@@ -9,7 +9,6 @@ What holds secrets keeps a :class:`Masks` for as long as they are in use; ``mask
 from __future__ import annotations
 
 import html
-import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -106,6 +105,8 @@ def _forms(secret: str) -> Iterator[str]:
     content = secret.encode("utf-8", "surrogatepass")
     yield from (secret, quote(content, safe=""), quote(content), quote_plus(content), content.hex(), content.hex().upper())
     yield from map(_lower_percent, (quote(content, safe=""), quote(content), quote_plus(content)))
+    import json  # not for --help, which masks nothing
+
     for ascii_only in (True, False):
         escaped = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
         yield from (escaped, escaped.replace("/", "\\/"))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from amsctl.applying.report import encode_report
 from amsctl.cli.files import FileFailure, read_json, write_atomically
 from amsctl.errors import PlanFileError
-from amsctl.planning.codec import encode
+from amsctl.planning.codec import encode, sealed
+from amsctl.planning.consistency import summary_of
+from amsctl.planning.guards import guards_in, switched_off
 from amsctl.planning.plan import Plan
 from amsctl.views.json_text import json_text
 from tests.applying.test_executor import wish, world
@@ -185,9 +188,16 @@ def test_fmt_without_a_project(run: Run, tmp_path: Path) -> None:
 def saved(tmp_path: Path) -> Path:
     (tmp_path / "plan.json").write_text(json_text(encode(real_plan())))
     (tmp_path / "rich.json").write_text(json_text(encode(rich_plan())))
-    (tmp_path / "other.json").write_text(json_text(encode(quiet_plan())))
-    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(rich_plan()))))
+    (tmp_path / "whole.json").write_text(json_text(encode(openable(rich_plan()))))
+    (tmp_path / "other.json").write_text(json_text(encode(openable(quiet_plan()))))
+    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(openable(rich_plan())))))
     return tmp_path
+
+
+def openable(plan: Plan) -> Plan:
+    """A sample with the counts and the guards' findings that follow from it."""
+    findings = (*switched_off(guards_in(plan.guards), plan.target), *plan.findings)
+    return sealed(replace(plan, summary=summary_of(plan), findings=findings))
 
 
 def real_plan() -> Plan:
@@ -219,7 +229,7 @@ def test_show_a_report(run: Run, saved: Path) -> None:
     alone = run("show", str(saved / "report.json"))
     assert alone.code == 0
     assert alone.out.splitlines()[-1].endswith("exit code 6.")
-    assert "Apply to new-release" in run("show", str(saved / "report.json"), "--plan", str(saved / "rich.json")).out
+    assert "Apply to new-release" in run("show", str(saved / "report.json"), "--plan", str(saved / "whole.json")).out
     document = json.loads(run("show", str(saved / "report.json"), "--format", "json").out)
     assert_valid("report.v1", document)
     assert_valid("report.v1", encode_report(good_report(rich_plan())))

@@ -80,7 +80,7 @@ def test_what_a_person_reads(run: Run, project: Path, tmp_path: Path) -> None:
     applied = run("-C", str(project), "apply", str(plan_file))
     assert applied.out.splitlines()[-1] == "Apply: 2 steps: 2 verified; exit code 0."
     again = run("-C", str(project), "plan", "--detailed-exitcode")
-    assert (again.code, again.out.splitlines()[-1]) == (0, "No changes. Nothing to write for 1 account; 2 findings to look at.")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "No changes. Nothing to write for 1 account; 3 findings to look at.")
 
 
 def test_apply_asks_only_a_person(run: Run, project: Path, sandbox: Sandbox) -> None:

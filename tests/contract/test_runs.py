@@ -365,7 +365,7 @@ def test_a_resume_that_is_refused_prints_a_report_where_json_is_wanted(project: 
     sandbox.faults.clear()
     if refusal == "stale":
         manifest = project / "accounts" / "dv.yaml"
-        manifest.write_text(manifest.read_text() + "# another byte\n", encoding="utf-8")
+        manifest.write_text(manifest.read_text().replace("600", "601"), encoding="utf-8")
     else:
         assert amsctl(run, project, "freeze", "--reason", "moving house").code == 0
     ran = amsctl(run, project, "resume", "--format", "json")
