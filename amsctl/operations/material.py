@@ -194,7 +194,10 @@ def base_branch(sources: Sources, whole: Desired) -> tuple[BaseBranch, tuple[Fin
     """
     record = sources.record
     assert record is not None
-    held = sources.rules[-1] if record.base not in {None, record.tip} and sources.rules[-1].tree is not None else sources.rules[0]
+    last = sources.rules[-1]
+    held = sources.rules[0]
+    if record.base not in {None, record.tip} and last.tree is not None and last.tree.commit != sources.head:
+        held = last  # the base's own, which comes last
     return base_by(held, whole, ref=record.ref or "", commit=record.base or record.tip, branch=sources.branch)
 
 

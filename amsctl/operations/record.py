@@ -23,6 +23,7 @@ from amsctl.provenance.commits import commit_at
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.pipeline import Pipeline, pipeline_of
 from amsctl.provenance.refs import head as head_of
+from amsctl.provenance.refs import resolve
 from amsctl.provenance.repository import Repository, find
 from amsctl.provenance.trees import Kind, Tree, TreeFiles, tree_of
 
@@ -216,7 +217,8 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
         )
     rules = [ruling]
     if broken:  # the strictest reading: the last one that could be read, and what the change makes of it
-        rules.append(RuleSet(place=f"{PROJECT_FILE} here", project=here, folder=here.root))
+        rules.append(RuleSet(place=f"{PROJECT_FILE} here", project=here, tree=_tree(repository, head), folder=here.root))
+    rules += _claimed(repository, record.rivals, folder)
     if record.base is not None and record.base != record.tip:
         older, _ = _readable(repository, record.base, folder, name) if _has(repository, record.base, folder) else (None, "")
         rules += [older] if older is not None else []
@@ -231,6 +233,37 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
         pipeline=pipeline,
         findings=tuple(_told(here, ruling, name, folder, broken)),
     )
+
+
+def _claimed(repository: Repository, rivals: Sequence[str], folder: str) -> list[RuleSet]:
+    """The rules of other branches with a claim to be the branch of record: a branch that ``--base`` names makes theirs no lighter."""
+    found = []
+    for ref in rivals:
+        named = resolve(repository, ref)
+        if isinstance(named, Unknown):
+            raise named.as_error("a branch that claims to be the branch of record cannot be read", where=ref)
+        for place in _folders_at(repository, named.commit, folder):
+            rules, broken = _readable(repository, named.commit, place, short_name(ref) or ref)
+            if rules is None:
+                raise ConfigError(
+                    "the project file of a branch that claims to be the branch of record cannot be read, so nothing is sent anywhere",
+                    where=ref,
+                    found=broken,
+                    hint="name the branch that the change is for with --base",
+                )
+            found.append(rules)
+    return found
+
+
+def _folders_at(repository: Repository, commit: str, folder: str) -> list[str]:
+    """The folders of the project files of a commit that may be this project's: the same folder, or else every one."""
+    if _has(repository, commit, folder):
+        return [folder]
+    entries = _tree(repository, commit).walk()
+    if isinstance(entries, Unknown):
+        raise entries.as_error("a commit cannot be read", where=commit[:12])
+    paths = [entry.path for entry in entries if entry.name == PROJECT_FILE and entry.kind in {Kind.FILE, Kind.LINK}]
+    return [os.path.join(repository.top, os.path.dirname(path)) for path in paths]
 
 
 def _tree(repository: Repository, commit: str) -> Tree:

@@ -83,7 +83,7 @@ def branch_of_record(repository: Repository, head: str, wanted: Wanted, named_at
         return found
     if found is None:
         return None if named_by is NamedBy.SETTING and not wanted.written else _not_fetched(name, named_by)
-    rivals = () if wanted.request and named_by is NamedBy.JOB else rivals_of(repository, found, named_at, path, usual=True)
+    rivals = () if wanted.request and named_by is NamedBy.JOB else rivals_of(repository, found, named_at, path, anywhere=True)
     if isinstance(rivals, Unknown):
         return rivals
     if rivals:
@@ -107,21 +107,27 @@ def _by_option(repository: Repository, head: str, wanted: Wanted, option: str, n
     if isinstance(found, Unknown):
         return found
     elsewhere = _otherwise(repository, wanted)
+    other = elsewhere.ref if isinstance(elsewhere, Resolved) and _short(elsewhere.ref) != _short(found.ref) else None
     if found.branch is not None:
-        rivals = rivals_of(repository, found, named_at, path, usual=False)
-        why = ""
-        if isinstance(elsewhere, Resolved) and wanted.job and _short(elsewhere.ref) != _short(found.ref):
-            why = f"--base names {found.ref}, and the job is for {elsewhere.ref}"
-        elif isinstance(rivals, Unknown):
+        by_forge = wanted.request and isinstance(elsewhere, Resolved) and other is None
+        rivals = () if by_forge else rivals_of(repository, found, named_at, path, anywhere=False)
+        if isinstance(rivals, Unknown):
             why = f"whether another branch than {found.ref} is the branch of record is not known: {rivals.reason}"
+            return _record(repository, head, found, NamedBy.OPTION, why=why)
+        why = ""
+        if other is not None and wanted.job:
+            why = f"--base names {found.ref}, and the job is for {other}"
+            rivals = tuple(dict.fromkeys([*rivals, other]))
         elif rivals:
             why = f"--base names {found.ref}, and the project file of this history named {' and '.join(rivals)}, which still says so of itself"
-        return _record(repository, head, found, NamedBy.OPTION, rivals=() if isinstance(rivals, Unknown) else rivals, why=why)
+        return _record(repository, head, found, NamedBy.OPTION, rivals=rivals, why=why)
     if isinstance(elsewhere, Resolved):
         on_it = is_ancestor(repository, found.commit, elsewhere.commit)
         if on_it is True:
             return _record(repository, head, elsewhere, NamedBy.JOB if wanted.job else NamedBy.SETTING)
-    return _record(repository, head, Resolved(ref=None, commit=found.commit), NamedBy.OPTION, why=_why_no_branch(option, elsewhere))
+    rivals = () if other is None else (other,)
+    no_branch = Resolved(ref=None, commit=found.commit)
+    return _record(repository, head, no_branch, NamedBy.OPTION, rivals=rivals, why=_why_no_branch(option, elsewhere))
 
 
 def _otherwise(repository: Repository, wanted: Wanted) -> Resolved | Unknown | None:
@@ -162,12 +168,12 @@ def _record(
 # --- the claims of other branches ---
 
 
-def rivals_of(repository: Repository, found: Resolved, named_at: NamedAt, path: str, *, usual: bool) -> tuple[str, ...] | Unknown:
+def rivals_of(repository: Repository, found: Resolved, named_at: NamedAt, path: str, *, anywhere: bool) -> tuple[str, ...] | Unknown:
     """Other branches with a claim, in full: what a project file in the history of the branch ``found`` calls the base branch, that exists, and whose own
     project file says the same of itself. A change that is not on the branch disputes nothing.
 
-    With ``usual``, so have the branch that ``origin`` gives to whoever clones it, and ``main``, where any project file of theirs says so: the change may
-    have moved its own to a place without a history.
+    So have the branch that ``origin`` gives to a clone, and ``main``, where their project file says so: a branch may be without a history. ``anywhere``:
+    where any project file of theirs does, since the change may have moved its own to a place without a history.
     """
     versions = versions_of(repository, found.commit, path)
     if isinstance(versions, Unknown):
@@ -179,8 +185,11 @@ def rivals_of(repository: Repository, found: Resolved, named_at: NamedAt, path: 
             return named.because(f"which branch the project file of {commit[:12]} names cannot be told")
         if named is not None:
             names.setdefault(named, [path])
-    for name in _usual(repository) if usual else ():
-        names[name] = []
+    for name in _usual(repository):
+        if anywhere:
+            names[name] = []
+        else:
+            names.setdefault(name, [path])
     names.pop(_short(found.ref), None)
     rivals: list[str] = []
     for name, paths in sorted(names.items()):

@@ -159,6 +159,25 @@ def test_a_project_of_its_own_branch(repo: Repo) -> None:
     assert by_request.ref == "refs/heads/develop"
 
 
+def test_a_branch_without_a_history_does_not_outdo_the_usual_one(repo: Repo) -> None:
+    """Where main holds the same project, --base of an unrelated branch must meet main's rules, too; the forge's own word for a request's base stands."""
+    repo.git("switch", "--quiet", "--orphan", "own")
+    repo.commit({PATH: "own\n"}, who="sam")
+    repo.git("switch", "--quiet", "-c", "more")
+    repo.commit({"limits/a.yaml": "x\n"}, who="sam")
+    found = record(repo, option="own")
+    assert (found.ref, found.rivals) == ("refs/heads/own", ("refs/heads/main",))
+    assert "refs/heads/main, which still says so of itself" in found.why_not_approvable
+    other = record(repo, option="own", job="main")
+    assert (other.rivals, other.why_not_approvable) == (
+        ("refs/heads/main",),
+        "--base names refs/heads/own, and the job is for refs/heads/main",
+    )
+    by_forge = record(repo, option="own", job="own", request=True)
+    assert (by_forge.rivals, by_forge.why_not_approvable) == ((), "")
+    assert record(repo, option=repo.git("rev-parse", "HEAD")).rivals == ("refs/heads/main",)
+
+
 def test_a_commit_as_base(repo: Repo) -> None:
     """One of the branch that the job or the setting names stands for that branch; any other cannot be approved on."""
     first = repo.git("rev-parse", "main")
