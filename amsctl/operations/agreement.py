@@ -15,6 +15,7 @@ from amsctl.approvals.approval import APPROVAL_FORMAT, Approval, Statement
 from amsctl.approvals.decision import PlanFacts
 from amsctl.approvals.judging import Case, Rules, SignedCommit, judge, sign
 from amsctl.approvals.makers import UnknownMakers, UnprovenAuthor
+from amsctl.approvals.names import folded
 from amsctl.approvals.signatures import Keygen, find_keygen
 from amsctl.approvals.signers import SignerList, parse_signers, read_signers
 from amsctl.config import Approvals, ApprovalSource, GuardName
@@ -27,6 +28,7 @@ from amsctl.planning.content import content_of
 from amsctl.planning.plan import Plan
 from amsctl.provenance.commits import commits_between
 from amsctl.provenance.facts import Unknown
+from amsctl.provenance.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from amsctl.applying.ports import Clock
@@ -89,6 +91,7 @@ def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: S
             "no plan on this base can be approved", found=sources.record.why_not_approvable, hint="plan again with --base"
         )
     lists = [one for one in (_list_here(sources, rules, plan),) if one is not None]
+    asked = tuple(_rules_of(one, plan, overrides) for one in rules)
     return Case(
         plan=PlanFacts(
             digest=plan.digest,
@@ -99,18 +102,35 @@ def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: S
             commit=None if git is None else git.commit,
             base_commit=base.commit,
         ),
-        rules=tuple(_rules_of(one, plan, overrides) for one in rules),
+        rules=asked,
         commits=() if rollback is not None else _commits(plan, sources, base.commit, git.commit if git is not None else ""),
         lists=tuple(lists),
         also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *([rollback.asked_by] if rollback else [])]),
-        unproven=() if rollback is None or sources.pipeline is not None else (_asker(rollback.asked_by),),
+        unproven=() if rollback is None else _unproven_asker(rollback.asked_by, sources.pipeline, asked),
         without_commits=rollback is not None,
         branch=sources.branch,
     )
 
 
-def _asker(name: str) -> UnprovenAuthor:
-    return UnprovenAuthor(name=name, why="asked for the rollback at a terminal, where a name is only what the machine calls its user")
+def _unproven_asker(name: str, pipeline: Pipeline | None, rules: Sequence[Rules]) -> tuple[UnprovenAuthor, ...]:
+    """The person who asks for a rollback, where it is not proven who that is. Only the job that applies it proves it, whose actor has asked; and only where
+    the rules know that account: one that no list of signers names may be an approver's.
+    """
+    why = ""
+    if pipeline is None:
+        why = "asked for the rollback at a terminal, where a name is only what the machine calls its user"
+    elif not pipeline.started_by or folded(pipeline.started_by) != folded(name):
+        why = f"asked for the rollback, by its plan alone: this job was started by {pipeline.started_by or 'an account that it does not name'}"
+    elif not any(_knows(one, name, pipeline) for one in rules):
+        why = "asked for the rollback, and the rules know no person of that account"
+    return (UnprovenAuthor(name=name, why=why),) if why else ()
+
+
+def _knows(rules: Rules, name: str, pipeline: Pipeline) -> bool:
+    """Whether an account of the pipeline is one that a set of rules tells from all others: the forge's own, or one that the list of signers names."""
+    if rules.settings.source is not ApprovalSource.SIGNATURES:
+        return rules.settings.source.value == pipeline.system
+    return rules.signers is not None and any(folded(name) in person for person in rules.signers.people())
 
 
 def _rules_of(rules: RuleSet, plan: Plan, overrides: Sequence[GuardName]) -> Rules:
