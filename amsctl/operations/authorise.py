@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from amsctl.applying.authorised import AuthorisedPlan, grant
 from amsctl.applying.freshness import stale
@@ -67,6 +67,8 @@ MOST_AHEAD_SECONDS: Final = 300
 """How far in the future a plan may have been made by this machine's clock."""
 MOST_KEPT: Final = 200
 """Accounts whose reading is handed on to the apply; of more, the apply reads each again."""
+
+T = TypeVar("T", bool, str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,12 @@ def _rules(plan: Plan, sources: Sources) -> tuple[RuleSet, ...]:
                 hint="apply in a clone that has the branch; --base names it",
             )
         return sources.rules
+    if record.why_not_approvable and not record.rivals:
+        raise Stale(
+            "which branch is the branch of record is not known, so nobody knows by which rules the plan is to be judged",
+            found=record.why_not_approvable,
+            hint="name the branch that the change is for with --base, in a whole clone",
+        )
     if base is None:
         raise Stale(
             "the plan was made without the branch of record",
@@ -250,21 +258,22 @@ def _rules(plan: Plan, sources: Sources) -> tuple[RuleSet, ...]:
             found=f"commit {git.commit[:12]} is part of it",
             hint="plan again: the base of a plan lacks its change",
         )
-    exact = git is not None and not git.dirty and _known(is_ancestor(sources.repository, git.commit, record.tip))
-    if exact or base.commit == record.tip:
-        return sources.rules
-    return rules_between(sources, path)
+    if git is not None and not git.dirty and _known(is_ancestor(sources.repository, git.commit, record.tip)):
+        # The checkout may be at a later commit than the one that was planned: what lacked the change is asked of the plan's own.
+        lacks = newest_without(sources.repository, record.tip, git.commit)
+        return sources.rules if lacks is None else rules_between(sources, [_known(lacks)])
+    return sources.rules if base.commit == record.tip else rules_between(sources, path)
 
 
 def _always_had(repository: Repository, tip: str, change: str) -> bool:
     """Whether no commit of the branch lacks the change, as where it is the first one: such a plan says so, and cannot be approved."""
     found = newest_without(repository, tip, change)
-    if isinstance(found, Unknown):
-        raise Stale("what git knows is not enough to judge the plan by", found=found.reason, hint=found.hint or None)
+    if found is not None:
+        _known(found)
     return found is None
 
 
-def _known(answer: bool | Unknown) -> bool:
+def _known(answer: T | Unknown) -> T:
     if isinstance(answer, Unknown):
         raise Stale("what git knows is not enough to judge the plan by", found=answer.reason, hint=answer.hint or None)
     return answer
@@ -338,8 +347,8 @@ def _manifests(plan: Plan, sources: Sources, evidence: Evidence, here: Desired |
             )
     elif git is not None and sources.repository is not None:
         _check_dirty(plan, sources.repository, git, project)
-    if evidence.merged is not None:
-        tip = _merged(plan, sources, evidence.merged)
+    tip = _merged(plan, sources, evidence.merged) if evidence.merged is not None else _has_it(plan, sources)
+    if tip is not None:
         same.append((f"{sources.branch} now", _at(tip[0], tip[1], project, plan)))
     assert wanted is not None
     return wanted, tuple(same)
@@ -392,6 +401,16 @@ def _check_dirty(plan: Plan, repository: Repository, git: Git, project: Project)
             found="dirty: true",
             hint="plan again",
         )
+
+
+def _has_it(plan: Plan, sources: Sources) -> tuple[Repository, str] | None:
+    """The repository and the newest commit of the branch of record, where the branch has the commit that was planned and went on from it: what it says now
+    counts, whether or not ``--merged`` says so. A change that was taken back is not to be had again from an old commit.
+    """
+    git, repository, record = plan.origin.git, sources.repository, sources.record
+    if git is None or git.dirty or repository is None or record is None or git.commit == record.tip:
+        return None
+    return (repository, record.tip) if _known(is_ancestor(repository, git.commit, record.tip)) else None
 
 
 def beside_rollback(plan: Plan, sources: Sources) -> Desired:
