@@ -1,0 +1,1 @@
+"""One person alone raises no limit; two people who work as one does can."""
