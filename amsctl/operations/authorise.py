@@ -578,6 +578,8 @@ class _Derived:
     protected: set[AccountKey] = field(default_factory=set)
     labels: dict[AccountKey, set[str]] = field(default_factory=dict)
     unprotected: tuple[str, ...] = ()
+    left: frozenset[AccountKey] = frozenset()
+    """The accounts of the manifests that nothing is derived of: they do not change, or are in quarantine."""
 
 
 async def _derive(
@@ -633,6 +635,7 @@ async def _derive(
             derived.protected.add(key)
     base = held_by_base(reviewed.base, () if reviewed.base is None else await reader.firms(), derived.protected, derived.labels)
     derived.unprotected = () if base is None else base.unprotected
+    derived.left = frozenset(written) - (changed - leave)
     await for_each(sorted(changed - leave), derive, concurrency=reviewed.project.requests.concurrency)
     return derived
 
@@ -679,6 +682,7 @@ async def _judge_anew(reviewed: Reviewed, derived: _Derived, reader: Reader, clo
         Derived(
             target=target_of(reviewed.project, reviewed.environment),
             parts=derived.parts,
+            left=derived.left,
             protected=derived.protected,
             labels=derived.labels,
             unprotected=derived.unprotected,

@@ -19,7 +19,7 @@ from amsctl.model import AccountKey
 from amsctl.planning.arrange import AccountPlan, assemble
 from amsctl.planning.codec import encode_members
 from amsctl.planning.guards import guards_in
-from amsctl.planning.plan import Change, Finding, Plan, Step, Target
+from amsctl.planning.plan import Change, Finding, Plan, Target
 from amsctl.planning.points import Known, points_of
 
 _T = TypeVar("_T")
@@ -47,12 +47,14 @@ ABOUT_ACCOUNTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """What a plan follows from, as it is found now: the parts of the accounts that change, and what is known of every account. ``told`` are the findings about
-    the sources, ``None`` where they cannot be derived: the manifests are those of no commit.
+    """What a plan follows from, as it is found now: the parts of the accounts that change, and what is known of every account. ``left`` are the accounts that
+    the plan file may speak of beside them. ``told`` are the findings about the sources, ``None`` where they cannot be derived: the manifests are those of no
+    commit.
     """
 
     target: Target
     parts: Mapping[AccountKey, AccountPlan]
+    left: Collection[AccountKey] = ()
     protected: Collection[AccountKey] = ()
     labels: Mapping[AccountKey, Collection[str]]
     unprotected: tuple[str, ...] = ()
@@ -67,9 +69,9 @@ def check_derived(plan: Plan, derived: Derived) -> None:
     for name in (*_READ_FIRST, *(name for name in found if name not in (*_READ_FIRST, "digest"))):
         one, other = expected[name], found[name]
         if isinstance(one, Iterator) and isinstance(other, Iterator):
-            _same_items(name, list(one), list(other), getattr(fresh, name), getattr(plan, name))
+            _same_items(name, list(one), list(other), getattr(plan, name))
         elif _text(one) != _text(other):
-            raise _not_derived(f"{name}{_member(one, other)}", "the plan", one, other)
+            raise _not_derived(name, "the plan", one, other)
 
 
 _READ_FIRST: Final = ("changes", "steps", "observed")
@@ -78,12 +80,12 @@ _READ_FIRST: Final = ("changes", "steps", "observed")
 
 def _again(plan: Plan, derived: Derived) -> Plan:
     """The plan of the derived parts. Accounts without one do not change, or are left alone: theirs are taken as they stand."""
-    held = _Stated(plan, derived.parts)
+    held = _Stated(plan)
     told = derived.told if derived.told is not None else [one for one in plan.findings if one.code in ABOUT_SOURCES and not one.blocks]
     told = [*told, *(one for one in plan.findings if one.code == OUTLIVED and not one.blocks)]
     base = plan.origin.base
     return assemble(
-        (*(_as_seen(part, plan, held) for part in derived.parts.values()), *held.parts()),
+        (*(_as_seen(part, plan, held) for part in derived.parts.values()), *held.parts(derived.left)),
         target=derived.target,
         origin=replace(plan.origin, base=None if base is None else replace(base, unprotected=derived.unprotected)),
         created_at=plan.created_at,
@@ -128,20 +130,19 @@ def identity(change: Change) -> tuple[object, ...]:
 class _Stated:
     """What the plan file says of each account."""
 
-    def __init__(self, plan: Plan, derived: Collection[AccountKey]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.usage = {identity(change): change.usage for change in plan.changes}
         self.observed = {seen.account_key: seen for seen in plan.observed}
-        self._derived = derived
         self._changes = _grouped(plan.changes, lambda change: change.account_key)
         self._steps = _grouped(plan.steps, lambda step: step.account_key)
         names = {str(key): key for key in self.observed}
         about = [one for one in plan.findings if one.code in ABOUT_ACCOUNTS and not one.blocks]
         self._findings = _grouped(about, lambda one: _about(one.where, names))
 
-    def parts(self) -> Iterator[AccountPlan]:
+    def parts(self, left: Collection[AccountKey]) -> Iterator[AccountPlan]:
         """The accounts that nothing is derived of."""
         for key, seen in self.observed.items():
-            if key in self._derived:
+            if key not in left:
                 continue
             changes, steps = self._changes.get(key, ()), self._steps.get(key, ())
             numbers = {change.id: str(number) for number, change in enumerate(changes, 1)}
@@ -184,15 +185,10 @@ def _about(where: str, names: Mapping[str, AccountKey]) -> AccountKey | None:
 # --- the first difference ---
 
 
-def _same_items(name: str, fresh: list[object], planned: list[object], made: Sequence[object], stated: Sequence[object]) -> None:
+def _same_items(name: str, fresh: list[object], planned: list[object], stated: Sequence[object]) -> None:
     for number, (one, other) in enumerate(zip(fresh, planned, strict=False)):
         if _text(one) != _text(other):
-            raise _not_derived(
-                f"{name}[{number}]{_member(one, other)}",
-                _where(stated[number]),
-                _words_of(made[number], one),
-                _words_of(stated[number], other),
-            )
+            raise _not_derived(f"{name}[{number}]", _where(stated[number]), one, other)
     if len(fresh) != len(planned):
         raise _not_derived(name, name, f"{len(fresh)} of them", f"{len(planned)} of them")
 
@@ -202,11 +198,19 @@ def _text(value: object) -> str:
     return json.dumps(value)
 
 
-def _member(one: object, other: object) -> str:
-    """The first member in which two objects differ."""
+def _difference(one: object, other: object) -> tuple[str, object, object]:
+    """The place of the first difference, and what stands there."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return next((f".{name}" for name in (*one, *other) if _text(one.get(name)) != _text(other.get(name))), "")
-    return ""
+        for name in one if list(one) == list(other) else ():
+            if _text(one[name]) != _text(other[name]):
+                place, expected, found = _difference(one[name], other[name])
+                return f".{name}{place}", expected, found
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (expected, found) in enumerate(zip(one, other, strict=True)):
+            if _text(expected) != _text(found):
+                place, expected, found = _difference(expected, found)
+                return f"[{number}]{place}", expected, found
+    return "", one, other
 
 
 def _where(item: object) -> str:
@@ -216,19 +220,16 @@ def _where(item: object) -> str:
     return "the plan" if key is None else str(key)
 
 
-def _words_of(item: object, encoded: object) -> str:
-    if isinstance(item, Change):
-        return f"{item.where} {item.before} → {item.after} ({item.direction}, effective {item.effective_before} → {item.effective_after})"
-    if isinstance(item, Step):
-        return f"{item.id} {item.phase} {item.method} {item.path} {_text(item.body)}"
-    return item.message if isinstance(item, Finding) else _text(encoded)
-
-
-def _not_derived(name: str, where: str, expected: object, found: object) -> Stale:
+def _not_derived(name: str, where: str, one: object, other: object) -> Stale:
+    place, expected, found = _difference(one, other)
     return Stale(
-        f"the plan is not what these manifests give on what is live now: {name}",
+        f"the plan is not what these manifests give on what is live now: {name}{place}",
         where=where,
-        expected=str(expected)[:300],
-        found=str(found)[:300],
+        expected=_words(expected),
+        found=_words(found),
         hint="plan again, and have that plan reviewed",
     )
+
+
+def _words(value: object) -> str:
+    return (value if isinstance(value, str) else _text(value))[:300]
