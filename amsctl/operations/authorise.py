@@ -18,6 +18,7 @@ from amsctl.applying.resuming import holds
 from amsctl.applying.state import state_of
 from amsctl.concurrently import for_each
 from amsctl.config import Approvals, Environment, GuardName, Project
+from amsctl.diagnostics import Severity
 from amsctl.errors import ConfigError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.flow import (
     BaseBranch,
@@ -35,7 +36,7 @@ from amsctl.flow import (
 )
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
 from amsctl.operations.agreement import agreed
-from amsctl.operations.derivation import ABOUT_SOURCES, Derived, check_derived, identity, stated_safeguards
+from amsctl.operations.derivation import ABOUT_SOURCES, NOT_APPROVABLE, Derived, check_derived, identity, stated_safeguards
 from amsctl.operations.material import accounts_at, base_by, contributors_of, message_of, not_approvable
 from amsctl.operations.points import Branch, branch_points
 from amsctl.operations.record import RuleSet, Sources, ruled_at, rules_along, short_name, told_at
@@ -47,6 +48,7 @@ from amsctl.planning.inverse import inverted, made
 from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Verdict
 from amsctl.planning.points import Point, PointKey, Points, points_of, wanted_keys
 from amsctl.planning.policies import judge_policies
+from amsctl.provenance.checkout import Why
 from amsctl.provenance.commits import commit_at, commits_between, first_parent_path, is_ancestor, newest_without
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.refs import resolve
@@ -161,7 +163,7 @@ def review(
             check_policies(plan, one.project.safeguards, clock)
         approvals = agreed(plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
     _check_safeguards(plan, sources)
-    base, told = _of_base(plan, sources, wanted, here)
+    base, told = _of_base(plan, sources, wanted, here, resuming=resuming)
     return Reviewed(
         plan=plan,
         project=sources.project,
@@ -464,29 +466,68 @@ def _rules_since(plan: Plan, sources: Sources) -> Iterator[RuleSet]:
 
 
 def _of_base(
-    plan: Plan, sources: Sources, wanted: Desired | None, here: Desired | None
+    plan: Plan, sources: Sources, wanted: Desired | None, here: Desired | None, *, resuming: bool
 ) -> tuple[BaseBranch | None, tuple[Finding, ...] | None]:
-    """What the branch of record said of its accounts when the plan was made, and what a plan of its commit tells of its sources (``None``: of no commit)."""
-    git, base, repository = plan.origin.git, plan.origin.base, sources.repository
+    """What the branch of record said of its accounts when the plan was made, and what such a plan tells of its sources; ``None`` where its manifests are those
+    of no commit, and what it tells is no more than a plan of a checkout can.
+    """
+    git, base = plan.origin.git, plan.origin.base
     if plan.origin.rollback is not None:
         return None, ()
-    whole = _whole(plan, sources, wanted, here)
-    clean = git is not None and not git.dirty and repository is not None
-    if base is None or sources.record is None:
-        return None, (*sources.findings, *not_approvable(sources.unapprovable)) if clean else None
-    ruled = ruled_at(sources, base.commit) or (sources.rules[0], sources.broken)
-    known, found = base_by(ruled[0], whole, ref=base.ref, commit=base.commit, branch=sources.branch)
-    if git is None or not clean:
+    known: BaseBranch | None = None
+    found = sources.findings
+    more: tuple[Finding, ...] = ()
+    ruled = (sources.rules[0], sources.broken)
+    if base is not None and sources.record is not None:
+        whole = _whole(plan, sources, wanted, here)
+        ruled = ruled_at(sources, base.commit) or ruled
+        known, more = base_by(ruled[0], whole, ref=base.ref, commit=base.commit, branch=sources.branch)
+        found = (*found, *more)
+    if git is not None and git.dirty:
+        if not resuming:  # a run is gone on with whatever else was edited since: its plan was judged when it began
+            _check_told(plan, found)
         return known, None
+    if git is None or known is None:
+        return known, (*found, *not_approvable(sources.unapprovable))
     stated = tuple(one for one in plan.findings if one.code in ABOUT_SOURCES)
     why = sources.unapprovable or _makers_unknown(plan, sources)
     first: tuple[Finding, ...] | None = None
     for one in (ruled, *((rules, "") for rules in _rules_since(plan, sources))):
-        told = (*told_at(sources, git.commit, one), *found, *not_approvable(why))
+        told = (*told_at(sources, git.commit, one), *more, *not_approvable(why))
         if told == stated:
             return known, told
         first = first or told
     return known, first
+
+
+def _check_told(plan: Plan, found: Sequence[Finding]) -> None:
+    """Stale where a plan of manifests that are those of no commit tells of its sources what this checkout does not give, or in other words than a plan does."""
+    stated = [one for one in plan.findings if one.code in ABOUT_SOURCES]
+    kept = [one for one in stated if one.code not in {NOT_APPROVABLE, "manifest-not-read"}]
+    ways = {(NOT_APPROVABLE, "source", Severity.NOTE), *(("manifest-not-read", one.where, Severity.WARNING) for one in stated)}
+    odd = next(
+        (
+            one
+            for one in stated
+            if one not in kept
+            and ((one.code, one.where, one.severity) not in ways or one.blocks or one.source is not None or not _usual_words(one))
+        ),
+        None,
+    )
+    if odd is not None or kept != list(found):
+        raise Stale(
+            "the plan tells of its sources what this checkout does not give",
+            where=(odd if odd is not None else [*kept, *found][0]).where,
+            expected="; ".join(one.message for one in found)[:300] or "nothing",
+            found="; ".join(one.message for one in ([odd] if odd is not None else kept))[:300] or "nothing",
+            hint="plan again",
+        )
+
+
+def _usual_words(finding: Finding) -> bool:
+    if finding.code == NOT_APPROVABLE:
+        return finding.message.startswith("this plan cannot be approved: ")
+    return finding.message in {f"{finding.where} {why}" for why in (Why.NOT_HERE, Why.SUBMODULE)}
 
 
 def _makers_unknown(plan: Plan, sources: Sources) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ class Estate:
         assert ran.code == 0, ran.err
         self.plan = json.loads(self.file.read_text())
 
-    def signed(self, plan: Plan | Any, path: Path, who: str = "kim") -> Approval:
+    def signed(self, plan: Plan, path: Path, who: str = "kim", **members: Any) -> Approval:
         """An approval that an honest second person gave who looked at nothing."""
         clock = SystemClock()
         statement = Statement(
@@ -186,6 +186,7 @@ class Estate:
             expires_at=stamp(clock, later_seconds=3600),
             nonce="once",
         )
+        statement = replace(statement, **members)
         assert KEYGEN is not None
         approval = Approval(statement=statement, signature=KEYGEN.sign(statement.to_sign(), str(self.keys[who])), file=str(path))
         path.write_text(approval_text(approval))
@@ -199,6 +200,7 @@ def estate(name: str, folder: Path, run: Run) -> Iterator[Estate]:
     root.mkdir()
     with serve(book_from_mapping(BOOK)) as sandbox:
         one = Estate(name=name, root=root, sandbox=sandbox, run=run)
+        sandbox.switch(usage="object")
         more = {"commit": POLICIES, "signed": POLICIES + APPROVALS}.get(name, "")
         (root / "amsctl.yaml").write_text(PROJECT.format(url=sandbox.url, more=more))
         if name in {"commit", "signed"}:

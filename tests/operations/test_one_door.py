@@ -1,0 +1,546 @@
+"""One door: what the command line accepts or refuses, the public interface accepts or refuses, for the same reason and with the same exit code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amsctl import api
+from amsctl.approvals.approval import decode_approval
+from amsctl.errors import AmsctlError, ManifestErrors
+from amsctl.planning.planfile import PlanFile
+from tests.approvals.repository import git
+from tests.cli.conftest import run as run_fixture
+from tests.operations.estates import Estate, estate, overridden
+from tests.operations.forging import EDITS, Json, followed, seal
+from tests.wants import missing
+
+
+@dataclass
+class Asked:
+    """How an apply is asked for, beside its plan file."""
+
+    plan: Json
+    overrides: list[str] = field(default_factory=list)
+    approvals: list[Path] = field(default_factory=list)
+    merged: str | None = None
+    environ: dict[str, str] = field(default_factory=dict)
+    raw: str | None = None
+
+
+Prepare = Callable[[Estate, Asked], None]
+CASES: dict[str, tuple[str, int, Prepare]] = {}
+
+
+def case(name: str, code: int) -> Callable[[Prepare], Prepare]:
+    def add(work: Prepare) -> Prepare:
+        CASES[f"{name}:{work.__name__.replace('_', '-')}"] = (name, code, work)
+        return work
+
+    return add
+
+
+def setting(one: Estate, text: str, new: str = "") -> None:
+    """A line more in the project file, or another one."""
+    path = one.root / "amsctl.yaml"
+    said = path.read_text()
+    assert not new or text in said
+    path.write_text(said.replace(text, new) if new else said + text)
+
+
+def manifest(one: Estate, name: str, old: str, new: str) -> None:
+    path = one.root / "accounts" / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def edited(name: str) -> Prepare:
+    def work(one: Estate, asked: Asked) -> None:
+        plan = copy.deepcopy(asked.plan)
+        EDITS[name](plan, random.Random(name))
+        asked.plan = followed(plan)
+
+    return work
+
+
+def on_main(one: Estate, work: Callable[[], None]) -> None:
+    """A commit on the branch of record, and back to the change."""
+    git(one.root, "switch", "--quiet", "main")
+    work()
+    git(one.root, "add", ".", who="lee")
+    git(one.root, "commit", "--quiet", "-m", "RISK-9 main", who="lee", key=one.keys["lee"])
+    git(one.root, "switch", "--quiet", "change")
+
+
+def signed(one: Estate, asked: Asked, who: str = "kim", **members: Any) -> None:
+    plan = PlanFile.open(json.dumps(asked.plan).encode(), "plan").plan
+    path = one.root.parent / f"{who}.approval"
+    one.signed(plan, path, who, **members)
+    asked.approvals.append(path)
+
+
+# --- without git ---
+
+
+@case("plain", 0)
+def good(one: Estate, asked: Asked) -> None:
+    """As it was planned, with the guard overridden by name and digest."""
+
+
+@case("plain", 3)
+def no_override(one: Estate, asked: Asked) -> None:
+    asked.overrides = []
+
+
+@case("plain", 3)
+def override_of_twelve_digits(one: Estate, asked: Asked) -> None:
+    asked.overrides = [text[: text.index("@") + 1 + 7 + 12] for text in asked.overrides]
+
+
+@case("plain", 0)
+def override_of_32_digits(one: Estate, asked: Asked) -> None:
+    asked.overrides = [text[: text.index("@") + 1 + 7 + 32] for text in asked.overrides]
+
+
+@case("plain", 3)
+def override_of_another_plan(one: Estate, asked: Asked) -> None:
+    asked.overrides = ["protected@sha256:" + "0" * 64]
+
+
+@case("plain", 3)
+def override_of_another_guard(one: Estate, asked: Asked) -> None:
+    asked.overrides = [text.replace("protected", "raised") for text in asked.overrides]
+
+
+@case("plain", 64)
+def override_of_no_guard(one: Estate, asked: Asked) -> None:
+    asked.overrides = ["everything@sha256:" + "0" * 64]
+
+
+for _name, _code in (
+    ("expired-before", 4),
+    ("made-tomorrow", 4),
+    ("body-member", 4),
+    ("body-value-otherwise-written", 1),
+    ("effective-hidden", 4),
+    ("observed-labels", 4),
+    ("finding-added", 4),
+    ("guard-threshold", 4),
+    ("target", 4),
+    ("unknown-member", 1),
+    ("git-made-up", 4),
+    ("rollback-of", 4),
+    ("selection", 1),
+):
+    CASES[f"plain:{_name}"] = ("plain", _code, edited(_name))
+
+
+@case("plain", 1)
+def contradicts_itself(one: Estate, asked: Asked) -> None:
+    asked.plan["summary"]["loosen"] += 1
+    asked.plan = seal(asked.plan)
+
+
+@case("plain", 1)
+def not_sealed(one: Estate, asked: Asked) -> None:
+    asked.plan["changes"][0]["binding"] = False
+
+
+@case("plain", 1)
+def no_plan(one: Estate, asked: Asked) -> None:
+    asked.raw = "{}"
+
+
+@case("plain", 4)
+def live_value_moved(one: Estate, asked: Asked) -> None:
+    one.sandbox.book.put("LIMITS1", "350", "CJ.FUT.NYMEX", (121, 450, 1000, 900), firm="GREENTEA")
+
+
+@case("plain", 4)
+def other_side_moved(one: Estate, asked: Asked) -> None:
+    one.sandbox.book.put("LIMITS1", "350", "CJ.FUT.NYMEX", (120, 450, 1001, 900), firm="GREENTEA")
+
+
+@case("plain", 0)
+def another_account_moved(one: Estate, asked: Asked) -> None:
+    one.sandbox.book.put("CALM1", "3N1", "CJ.FUT.NYMEX", (11, 10, 10, 10), firm="GREENTEA")
+
+
+@case("plain", 4)
+def manifest_says_otherwise(one: Estate, asked: Asked) -> None:
+    manifest(one, "limits.yaml", "short: 800", "short: 900")
+
+
+@case("plain", 0)
+def comment_in_another_manifest(one: Estate, asked: Asked) -> None:
+    manifest(one, "calm.yaml", "apiVersion", "# quiet\napiVersion")
+
+
+@case("plain", 4)
+def account_dropped_from_the_manifests(one: Estate, asked: Asked) -> None:
+    (one.root / "accounts" / "calm.yaml").unlink()
+
+
+@case("plain", 1)
+def manifest_broken(one: Estate, asked: Asked) -> None:
+    manifest(one, "calm.yaml", "long: 10", "long: ten")
+
+
+@case("plain", 4)
+def guards_laxer(one: Estate, asked: Asked) -> None:
+    setting(one, "  guards: {raised: none}\n")
+
+
+@case("plain", 3)
+def guards_tighter(one: Estate, asked: Asked) -> None:
+    setting(one, "  guards: {rowsUnset: {amount: 0}}\n")
+
+
+@case("plain", 3)
+def policy_that_is_broken(one: Estate, asked: Asked) -> None:
+    setting(one, "  policies: [{name: small, maximum: {contracts: 20}}]\n")
+
+
+@case("plain", 8)
+def approvals_are_asked_for_now(one: Estate, asked: Asked) -> None:
+    setting(one, "  approvals: {signers: approvers, rules: [{approvals: 1}]}\n")
+
+
+@case("plain", 4)
+def another_address(one: Estate, asked: Asked) -> None:
+    setting(one, "127.0.0.1", "localhost")
+
+
+@case("plain", 4)
+def environment_protected_now(one: Estate, asked: Asked) -> None:
+    setting(one, "auth: {type: none}", "auth: {type: none}\n      protected: true")
+
+
+@case("plain", 4)
+def another_ownership(one: Estate, asked: Asked) -> None:
+    setting(one, "  ownership: [ef]\n")
+
+
+@case("plain", 4)
+def unset_means_otherwise(one: Estate, asked: Asked) -> None:
+    setting(one, "  unsetMeans: blocked\n")
+
+
+@case("plain", 4)
+def plans_live_shorter(one: Estate, asked: Asked) -> None:
+    setting(one, "  planValid: 1\n")
+
+
+@case("plain", 7)
+def window_closed(one: Estate, asked: Asked) -> None:
+    days = "days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun]"
+    for name, spans in (("day", 'from: "00:00", to: "23:00"'), ("night", 'from: "22:00", to: "01:00"')):
+        head = "  windows:\n" if name == "day" else ""
+        setting(one, f"{head}    - {{name: {name}, effect: deny, timeZone: UTC, weekly: {{{days}, {spans}}}}}\n")
+
+
+@case("plain", 7)
+def frozen(one: Estate, asked: Asked) -> None:
+    ran = one.run("-C", str(one.root), "freeze", "GREENTEA", "--reason", "test")
+    assert ran.code == 0, ran.err
+
+
+@case("plain", 4)
+def carried_out_already(one: Estate, asked: Asked) -> None:
+    path = one.root.parent / "first.json"
+    path.write_text(json.dumps(asked.plan))
+    ran = one.run("-C", str(one.root), "apply", str(path), *(part for text in asked.overrides for part in ("--override", text)))
+    assert ran.code == 0, ran.err
+    one.sandbox.reset()
+
+
+@case("commit", 1)
+def pipeline_without_a_ledger(one: Estate, asked: Asked) -> None:
+    asked.environ = {"CI": "true"}
+
+
+@case("plain", 4)
+def merged_without_git(one: Estate, asked: Asked) -> None:
+    asked.merged = "HEAD"
+
+
+# --- with a branch of record ---
+
+
+@case("commit", 0)
+def good_commit(one: Estate, asked: Asked) -> None:
+    """As it was planned."""
+
+
+for _name, _code in (
+    ("git-dropped", 4),
+    ("git-dirty", 4),
+    ("git-message", 4),
+    ("git-contributors", 4),
+    ("base-dropped", 4),
+    ("base-ref", 4),
+    ("base-unprotected", 4),
+    ("protection-dropped", 4),
+    ("policy-laxer", 3),
+    ("manifests-hash", 4),
+):
+    CASES[f"commit:{_name}"] = ("commit", _code, edited(_name))
+
+
+@case("commit", 4)
+def own_commit_as_base(one: Estate, asked: Asked) -> None:
+    asked.plan["source"]["base"]["commit"] = asked.plan["source"]["git"]["commit"]
+    asked.plan = followed(asked.plan)
+
+
+@case("commit", 4)
+def checkout_says_otherwise(one: Estate, asked: Asked) -> None:
+    manifest(one, "limits.yaml", "short: 800", "short: 900")
+
+
+@case("commit", 4)
+def checkout_of_main(one: Estate, asked: Asked) -> None:
+    git(one.root, "switch", "--quiet", "main")
+
+
+@case("commit", 0)
+def main_moved_elsewhere(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: manifest(one, "calm.yaml", "long: 10", "long: 11"))
+
+
+@case("commit", 3)
+def guard_tighter_on_main(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "  guards: {rowsUnset: {amount: 0}}\n"))
+
+
+@case("commit", 0)
+def guard_laxer_on_main(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "  guards: {raised: none}\n"))
+
+
+@case("commit", 3)
+def policy_tighter_on_main(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "contracts: 5000", "contracts: 700"))
+
+
+@case("commit", 3)
+def protected_on_main_by_now(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: manifest(one, "limits.yaml", "spec:\n", "spec:\n  protected: true\n"))
+    asked.overrides = []
+
+
+@case("commit", 3)
+def project_file_of_main_broken(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "  nonsense: true\n"))
+    asked.overrides = []
+
+
+@case("commit", 0)
+def project_file_changed_by_the_change(one: Estate, asked: Asked) -> None:
+    setting(one, "contracts: 5000", "contracts: 900000")
+    git(one.root, "commit", "--quiet", "-am", "RISK-8 laxer", key=one.keys["jo"])
+    replanned(one, asked)
+    assert "project-file-changed" in [finding["code"] for finding in asked.plan["findings"]]
+
+
+@case("commit", 4)
+def project_file_changed_and_not_told(one: Estate, asked: Asked) -> None:
+    project_file_changed_by_the_change(one, asked)
+    asked.plan["findings"] = [finding for finding in asked.plan["findings"] if finding["code"] != "project-file-changed"]
+    asked.plan = followed(asked.plan)
+
+
+@case("commit", 0)
+def merged(one: Estate, asked: Asked) -> None:
+    git(one.root, "switch", "--quiet", "main")
+    git(one.root, "merge", "--quiet", "--no-ff", "-m", "merge", "change", who="lee", key=one.keys["lee"])
+    asked.merged = git(one.root, "rev-parse", "HEAD")
+
+
+@case("commit", 4)
+def not_merged(one: Estate, asked: Asked) -> None:
+    asked.merged = git(one.root, "rev-parse", "HEAD")
+
+
+@case("commit", 4)
+def merged_and_taken_back(one: Estate, asked: Asked) -> None:
+    merged(one, asked)
+    git(one.root, "revert", "--no-edit", "-m", "1", "HEAD", who="lee", key=one.keys["lee"])
+
+
+def replanned(one: Estate, asked: Asked) -> None:
+    one.planned("--base", "main")
+    asked.plan = one.plan
+    asked.overrides = [text for text in overridden(one.plan["digest"], one.plan["findings"]) if text != "--override"]
+
+
+# --- with approvals ---
+
+
+@case("signed", 8)
+def no_approval(one: Estate, asked: Asked) -> None:
+    """Nobody agreed."""
+
+
+@case("signed", 0)
+def approved(one: Estate, asked: Asked) -> None:
+    signed(one, asked)
+
+
+@case("signed", 0)
+def approved_twice(one: Estate, asked: Asked) -> None:
+    signed(one, asked)
+    signed(one, asked, "sam")
+
+
+@case("signed", 8)
+def approved_by_its_author(one: Estate, asked: Asked) -> None:
+    signed(one, asked, "jo")
+
+
+@case("signed", 8)
+def approved_by_a_stranger(one: Estate, asked: Asked) -> None:
+    signed(one, asked, "mallory")
+
+
+@case("signed", 8)
+def approval_of_another_plan(one: Estate, asked: Asked) -> None:
+    signed(one, asked)
+    replanned(one, asked)
+
+
+@case("signed", 8)
+def approval_expired(one: Estate, asked: Asked) -> None:
+    signed(one, asked, made_at="2026-01-01T00:00:00Z", expires_at="2026-01-01T08:00:00Z")
+
+
+@case("signed", 8)
+def approver_taken_off_the_list_on_main(one: Estate, asked: Asked) -> None:
+    signed(one, asked)
+    lines = (one.root / "approvers").read_text().splitlines(keepends=True)
+    on_main(one, lambda: (one.root / "approvers").write_text("".join(line for line in lines if "kim" not in line)) and None)
+
+
+@case("signed", 4)
+def approved_and_forged(one: Estate, asked: Asked) -> None:
+    edited("effective-hidden")(one, asked)
+    signed(one, asked)
+
+
+# --- taking back ---
+
+
+@case("rollback", 0)
+def good_rollback(one: Estate, asked: Asked) -> None:
+    """As it was planned."""
+
+
+@case("rollback", 4)
+def ledger_that_knows_no_such_run(one: Estate, asked: Asked) -> None:
+    shutil.rmtree(one.root / ".amsctl")
+
+
+@case("rollback", 4)
+def value_changed_since_the_run(one: Estate, asked: Asked) -> None:
+    one.sandbox.book.put("SAFE1", "3N1", "CJ.FUT.NYMEX", (44, 60, 90, 200), firm="GREENTEA")
+
+
+for _name in ("effective-hidden", "protection-dropped", "observed-added", "finding-added"):
+    CASES[f"rollback:{_name}"] = ("rollback", 4, edited(_name))
+
+
+# --- the two ways ---
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Estate]]:
+    if shutil.which("ssh-keygen") is None:
+        missing("openssh", "ssh-keygen is not here")
+    folder, found = tmp_path_factory.mktemp("doors"), {}
+    with ExitStack() as stack:
+
+        def one(name: str) -> Estate:
+            if name not in found:
+                found[name] = stack.enter_context(estate(name, folder, run_fixture.__wrapped__()))  # type: ignore[attr-defined]
+            return found[name]
+
+        yield one
+
+
+def by_command(one: Estate, path: Path, asked: Asked) -> tuple[int, str, list[str]]:
+    words = [part for text in asked.overrides for part in ("--override", text)]
+    words += [part for approval in asked.approvals for part in ("--approval", str(approval))]
+    words += [] if asked.merged is None else ["--merged", asked.merged]
+    ran = one.run("-C", str(one.root), "apply", str(path), *words, environ=asked.environ)
+    said = [line.removeprefix("error: ") for line in ran.err.splitlines() if line.startswith("error: ")]
+    return ran.code, said[0] if said else "", [entry.body for entry in one.sandbox.log.calls("POST")]
+
+
+def by_program(one: Estate, path: Path, asked: Asked) -> tuple[int, str, list[str]]:
+    try:
+        file = PlanFile.open(path.read_bytes(), str(path))
+        report = api.apply(
+            file,
+            api.load_manifests(one.root, environ=asked.environ),
+            environ=asked.environ,
+            approved=True,
+            overrides=asked.overrides,
+            given=api.Given(
+                approvals=tuple(decode_approval(json.loads(each.read_text()), str(each)) for each in asked.approvals), merged=asked.merged
+            ),
+        )
+    except AmsctlError as refused:
+        told = refused.diagnostics[0].message if isinstance(refused, ManifestErrors) else str(refused)
+        return int(refused.exit_code), told.replace("\n", "\\u{A}"), [entry.body for entry in one.sandbox.log.calls("POST")]
+    return int(report.exit_code), "", [entry.body for entry in one.sandbox.log.calls("POST")]
+
+
+def prepared(name: str, original: Estate, folder: Path) -> tuple[Estate, Path, Asked]:
+    """A copy of the estate in the situation; always at the same place."""
+    kind, _, prepare = CASES[name]
+    shutil.rmtree(folder / kind, ignore_errors=True)
+    root = Path(shutil.copytree(original.root, folder / kind))
+    one = Estate(name=kind, root=root, sandbox=original.sandbox, run=original.run, keys=original.keys, plan=copy.deepcopy(original.plan))
+    original.sandbox.reset()
+    texts = [text for text in overridden(one.plan["digest"], one.plan["findings"]) if text != "--override"]
+    asked = Asked(plan=copy.deepcopy(one.plan), overrides=texts)
+    prepare(one, asked)
+    if asked.plan["digest"] != original.plan["digest"]:
+        asked.overrides = [text for text in overridden(asked.plan["digest"], asked.plan["findings"]) if text != "--override"]
+    path = folder / "asked.json"
+    path.write_text(asked.raw or json.dumps(asked.plan), encoding="utf-8")
+    one.sandbox.log.clear()
+    return one, path, asked
+
+
+def plain(text: str) -> str:
+    """A message without what differs from one second to the next: commits, digests and times."""
+    return re.sub(r"\b[0-9a-f]{7,64}\b|\d{4}-\d\d-\d\dT[0-9:.]+Z|\d{8}T\d{6}Z-[0-9a-f]+", "#", text)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_both_ways_lead_through_the_same_door(name: str, originals: Callable[[str], Estate], tmp_path: Path) -> None:
+    """The same exit code, the same first line of the message, the same calls; and where it is refused, none."""
+    kind, code, _ = CASES[name]
+    original = originals(kind)
+    first = by_command(*prepared(name, original, tmp_path))
+    second = by_program(*prepared(name, original, tmp_path))
+    original.sandbox.reset()
+    assert first[0] == code, first
+    assert (second[0], plain(second[1]), sorted(second[2])) == (first[0], plain(first[1]), sorted(first[2]))
+    assert (first[2] != []) is (code == 0)
+
+
+def test_enough_situations() -> None:
+    assert len(CASES) >= 40
+    assert {code for _, code, _ in CASES.values()} == {0, 1, 3, 4, 7, 8, 64}
