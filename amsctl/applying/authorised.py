@@ -18,7 +18,7 @@ class AuthorisedPlan:
     """A plan whose every part was derived again and whose approvals count. ``operations.authorise`` makes it, and nothing else can.
 
     ``approvals`` and ``overrides`` go to the ledger as they were found good. ``read`` holds accounts that were read for it, from ``read_at`` on (monotonic
-    seconds), as long as they are few; ``moved`` those that are not as the plan saw them, a line for each value: what is written to them was not derived,
+    seconds), as long as they are few; ``moved`` those that are not as the plan saw them, with a line for each value: what is written to them was not derived,
     so nothing is.
     """
 

@@ -57,7 +57,7 @@ def _reach(reviewed: Reviewed, environment: Environment, clock: Clock) -> Amsctl
             if found.moved:
                 raise Stale(
                     "the plan is not what these manifests give on what is live now",
-                    found=next(iter(found.moved.values()))[0],
+                    found="; ".join(next(iter(found.moved.values()))),
                     hint="plan again, and look at that plan",
                 )
 

@@ -217,12 +217,22 @@ def test_a_plan_is_for_one_target(project: Path, sandbox: Sandbox, run: Run, old
 def test_changed_manifests_and_expired_plans_are_stale(project: Path, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project)
     plan = saved(project, run)
+    manifest = project / "accounts" / "dv.yaml"
+    planned = manifest.read_text()
+    for edited in (planned.replace("300", "301"), planned.replace("300", "324")):
+        assert edited != planned
+        manifest.write_text(edited)
+        ran = run("-C", str(project), "apply", str(plan))
+        assert (ran.code, posts(sandbox)) == (4, [])
+        assert "the plan is not what these manifests give on what is live now: changes[0]" in ran.err
+    manifest.unlink()
     write(project, "status: Active", name="more.yaml", firm="GREENTEA_API_CLEARING1")
     (project / "accounts" / "more.yaml").write_text((project / "accounts" / "more.yaml").read_text().replace("DV10121801A", "CPCICCCOPY"))
     ran = run("-C", str(project), "apply", str(plan))
     assert (ran.code, posts(sandbox)) == (4, [])
-    assert "not made of the accounts that its manifests name (GREENTEA_API_CLEARING1/CPCICCCOPY)" in ran.err
+    assert "the plan was not made of the accounts that its manifests name (GREENTEA_API_CLEARING2/DV10121801A)" in ran.err
     (project / "accounts" / "more.yaml").unlink()
+    manifest.write_text(planned)
     monkeypatch.setattr("amsctl.ams.clock.SystemClock.wall", lambda self: 4e9)
     ran = run("-C", str(project), "apply", str(plan))
     assert (ran.code, posts(sandbox)) == (4, [])

@@ -112,17 +112,15 @@ def _other_ownership(project: Path) -> tuple[str, ...]:
     return ()
 
 
-def _manifest_changed(project: Path) -> tuple[str, ...]:
+def _comment_added(project: Path) -> None:
     manifest = project / "accounts" / "dv.yaml"
-    manifest.write_text(manifest.read_text().replace("600", "601"))
-    return ()
+    manifest.write_text(manifest.read_text() + "# reviewed\n")
 
 
-def _manifest_added(project: Path) -> tuple[str, ...]:
+def _other_account_added(project: Path) -> None:
     write(project, "status: Active", name="more.yaml")
     manifest = project / "accounts" / "more.yaml"
     manifest.write_text(manifest.read_text().replace("DV10121801A", "DV101218B"))
-    return ()
 
 
 def _change(project: Path, old: str, new: str) -> None:
@@ -131,9 +129,7 @@ def _change(project: Path, old: str, new: str) -> None:
     config.write_text(config.read_text().replace(old, new))
 
 
-@pytest.mark.parametrize(
-    "move", [_other_environment, _renamed_environment, _other_principal, _other_ownership, _manifest_changed, _manifest_added]
-)
+@pytest.mark.parametrize("move", [_other_environment, _renamed_environment, _other_principal, _other_ownership])
 def test_elsewhere_or_otherwise(project: Path, sandbox: Sandbox, run: Run, move: Callable[[Path], tuple[str, ...]]) -> None:
     """4 (1 where its environment is no longer there), and nothing is written; nothing is even asked of the AMS but where manifests differ, whose accounts
     only it can name.
@@ -147,6 +143,17 @@ def test_elsewhere_or_otherwise(project: Path, sandbox: Sandbox, run: Run, move:
     assert len(sandbox.log) == asked or move in {_manifest_changed, _manifest_added}
     assert sandbox.log.calls("POST") == []
     assert legs(sandbox) == BEFORE
+
+
+@pytest.mark.parametrize("move", [_comment_added, _other_account_added])
+def test_a_plan_is_bound_to_what_it_changes(project: Path, sandbox: Sandbox, run: Run, move: Callable[[Path], None]) -> None:
+    """What says the same of the accounts that change, in other bytes or beside other accounts, gives the same plan: it is applied, and nothing else is."""
+    write(project)
+    path = saved(project, run)
+    move(project)
+    assert applied(run, project, path).code == 0
+    assert legs(sandbox) == (300, 600, 9000, 2000)
+    assert {json.loads(call.body)["accountNumber"] for call in sandbox.log.calls("POST")} == {"DV10121801A"}
 
 
 def test_another_ams_under_the_same_name(project: Path, sandbox: Sandbox, run: Run) -> None:
