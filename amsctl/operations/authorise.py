@@ -647,7 +647,6 @@ async def _derive(
     rules = rules_of(reviewed.project, reviewed.environment)
     observed = {seen.account_key: seen for seen in plan.observed}
     by_account: dict[AccountKey, list[Change]] = {}
-    changes = {change.id: change for change in plan.changes}
     for change in plan.changes:
         by_account.setdefault(change.account_key, []).append(change)
 
