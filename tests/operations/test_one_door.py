@@ -36,6 +36,7 @@ class Asked:
     merged: str | None = None
     environ: dict[str, str] = field(default_factory=dict)
     raw: str | None = None
+    only: str = ""
 
 
 Prepare = Callable[[Estate, Asked], None]
@@ -127,10 +128,30 @@ def override_of_no_guard(one: Estate, asked: Asked) -> None:
     asked.overrides = ["everything@sha256:" + "0" * 64]
 
 
+@case("plain", 3)
+def override_of_one_guard_of_two(one: Estate, asked: Asked) -> None:
+    setting(one, "  guards: {rowsUnset: {amount: 0}}\n")
+    one.planned()
+    asked.plan = one.plan
+    asked.only = "protected"
+
+
+@case("plain", 3)
+def forged_numbers_of_other_accounts(one: Estate, asked: Asked) -> None:
+    setting(one, "  guards: {rowsChanged: {percent: 40}}\n")
+    one.planned()
+    asked.plan = copy.deepcopy(one.plan)
+    for seen in asked.plan["observed"]:
+        if seen["account"] in {"CALM1", "FAR1"}:
+            seen["rows"] = 900
+    asked.plan = followed(asked.plan)
+
+
 for _name, _code in (
     ("expired-before", 4),
     ("made-tomorrow", 4),
     ("body-member", 4),
+    ("body-reordered", 4),
     ("body-value-otherwise-written", 1),
     ("effective-hidden", 4),
     ("observed-labels", 4),
@@ -154,6 +175,11 @@ def contradicts_itself(one: Estate, asked: Asked) -> None:
 @case("plain", 1)
 def not_sealed(one: Estate, asked: Asked) -> None:
     asked.plan["changes"][0]["binding"] = False
+
+
+@case("plain", 1)
+def member_that_the_seal_does_not_cover(one: Estate, asked: Asked) -> None:
+    asked.plan["changes"][0]["note"] = "agreed by risk"
 
 
 @case("plain", 1)
@@ -297,6 +323,17 @@ for _name, _code in (
     CASES[f"commit:{_name}"] = ("commit", _code, edited(_name))
 
 
+@case("commit", 3)
+def untracked_manifest(one: Estate, asked: Asked) -> None:
+    """A manifest that nobody committed: no ticket of the commit speaks for it."""
+    idle = one.root / "accounts" / "idle.yaml"
+    said = idle.read_text()
+    idle.unlink()
+    git(one.root, "commit", "--quiet", "-am", "RISK-8 without", key=one.keys["jo"])
+    idle.write_text(said)
+    replanned(one, asked)
+
+
 @case("commit", 4)
 def own_commit_as_base(one: Estate, asked: Asked) -> None:
     asked.plan["source"]["base"]["commit"] = asked.plan["source"]["git"]["commit"]
@@ -333,16 +370,36 @@ def policy_tighter_on_main(one: Estate, asked: Asked) -> None:
     on_main(one, lambda: setting(one, "contracts: 5000", "contracts: 700"))
 
 
+def without_the_protected_one(one: Estate, asked: Asked) -> None:
+    """A change that no guard holds up."""
+    manifest(one, "safe.yaml", "long: 35", "long: 30")
+    git(one.root, "commit", "--quiet", "-am", "RISK-8 less", key=one.keys["jo"])
+    replanned(one, asked)
+    assert asked.overrides == []
+
+
 @case("commit", 3)
 def protected_on_main_by_now(one: Estate, asked: Asked) -> None:
+    without_the_protected_one(one, asked)
     on_main(one, lambda: manifest(one, "limits.yaml", "spec:\n", "spec:\n  protected: true\n"))
-    asked.overrides = []
+
+
+@case("commit", 0)
+def project_file_of_main_broken(one: Estate, asked: Asked) -> None:
+    """The last one that can be read, and that of the change, rule until it is mended."""
+    without_the_protected_one(one, asked)
+    on_main(one, lambda: setting(one, "  nonsense: true\n"))
 
 
 @case("commit", 3)
-def project_file_of_main_broken(one: Estate, asked: Asked) -> None:
-    on_main(one, lambda: setting(one, "  nonsense: true\n"))
-    asked.overrides = []
+def label_taken_away_by_the_change(one: Estate, asked: Asked) -> None:
+    """main says that the account is of a desk with a maximum."""
+    without_the_protected_one(one, asked)
+    on_main(one, lambda: setting(one, "contracts: 5000", "contracts: 700"))
+    git(one.root, "merge", "--quiet", "--no-ff", "-m", "RISK-8 main", "main", key=one.keys["jo"])
+    manifest(one, "limits.yaml", ", labels: {desk: softs}", "")
+    git(one.root, "commit", "--quiet", "-am", "RISK-8 label", key=one.keys["jo"])
+    replanned(one, asked)
 
 
 @case("commit", 0)
@@ -421,7 +478,7 @@ def approval_of_another_plan(one: Estate, asked: Asked) -> None:
 
 @case("signed", 8)
 def approval_expired(one: Estate, asked: Asked) -> None:
-    signed(one, asked, made_at="2026-01-01T00:00:00Z", expires_at="2026-01-01T08:00:00Z")
+    signed(one, asked, expires_at="2026-01-01T08:00:00Z")
 
 
 @case("signed", 8)
@@ -481,7 +538,10 @@ def by_command(one: Estate, path: Path, asked: Asked) -> tuple[int, str, list[st
     words = [part for text in asked.overrides for part in ("--override", text)]
     words += [part for approval in asked.approvals for part in ("--approval", str(approval))]
     words += [] if asked.merged is None else ["--merged", asked.merged]
-    ran = one.run("-C", str(one.root), "apply", str(path), *words, environ=asked.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in asked.environ.items():
+            patch.setenv(name, text)
+        ran = one.run("-C", str(one.root), "apply", str(path), *words)
     said = [line.removeprefix("error: ") for line in ran.err.splitlines() if line.startswith("error: ")]
     return ran.code, said[0] if said else "", [entry.body for entry in one.sandbox.log.calls("POST")]
 
@@ -517,6 +577,7 @@ def prepared(name: str, original: Estate, folder: Path) -> tuple[Estate, Path, A
     prepare(one, asked)
     if asked.plan["digest"] != original.plan["digest"]:
         asked.overrides = [text for text in overridden(asked.plan["digest"], asked.plan["findings"]) if text != "--override"]
+        asked.overrides = [text for text in asked.overrides if text.startswith(asked.only)]
     path = folder / "asked.json"
     path.write_text(asked.raw or json.dumps(asked.plan), encoding="utf-8")
     one.sandbox.log.clear()
