@@ -12,7 +12,8 @@ from typing import Any
 from unittest.mock import patch
 
 from amsctl import flow, runs
-from amsctl.approvals import decision
+from amsctl.approvals import decision, judging
+from amsctl.approvals.makers import Makers
 from amsctl.ledger.evidence import Earlier
 from amsctl.operations import agreement, authorise, derivation, ledger, material
 from amsctl.operations.record import RuleSet
@@ -308,7 +309,24 @@ def nobody_needs_to_agree() -> Patches:
 
 @defect("signed:approved-by-its-author")
 def authors_are_nobody() -> Patches:
-    yield to(agreement, "_commits", lambda *arguments: ())
+    real = judging.makers
+
+    def lax(*arguments: Any, **named: Any) -> Any:
+        found = real(*arguments, **named)
+        return replace(found, names=frozenset()) if isinstance(found, Makers) else found
+
+    yield to(judging, "makers", lax)
+
+
+@defect("signed:author-who-is-not-proven")
+def an_author_who_is_not_proven_costs_nothing() -> Patches:
+    real = judging.makers
+
+    def lax(*arguments: Any, **named: Any) -> Any:
+        found = real(*arguments, **named)
+        return replace(found, unproven=()) if isinstance(found, Makers) else found
+
+    yield to(judging, "makers", lax)
 
 
 @defect("signed:approval-expired")

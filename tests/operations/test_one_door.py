@@ -466,6 +466,14 @@ def approved_by_its_author(one: Estate, asked: Asked) -> None:
 
 
 @case("signed", 8)
+def author_who_is_not_proven(one: Estate, asked: Asked) -> None:
+    """jo's name, and nobody's key: one more must agree."""
+    git(one.root, "commit", "--quiet", "--allow-empty", "-m", "RISK-8 more")
+    replanned(one, asked)
+    signed(one, asked)
+
+
+@case("signed", 8)
 def approved_by_a_stranger(one: Estate, asked: Asked) -> None:
     signed(one, asked, "mallory")
 
