@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amsctl import flow
 from amsctl.config import Environment, Project
 from amsctl.errors import ApprovalMissing, ConfigError
 from amsctl.manifests.load import Desired
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount
+from amsctl.operations import flow
 from amsctl.operations.material import Material, material_of
 from amsctl.operations.plan import PlanRequest, past_for
 from amsctl.operations.record import Sources, sources_of

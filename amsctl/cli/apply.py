@@ -98,9 +98,9 @@ def command(
         opened, consent = open_plan(file), f"saved plan {os.path.basename(file)}"
     else:
         opened, consent = _fresh(session, accounts, labels, auto_approve=auto_approve)
-    from amsctl import flow  # not before: a wrong command line is told without waiting for it
     from amsctl.ams.clock import SystemClock
     from amsctl.operations import apply as operation
+    from amsctl.operations import flow  # not before: a wrong command line is told without waiting for it
 
     with refusals_told(session, opened.plan, form), ExitStack() as stack:
         session.environment_name = operation.environment_of(opened, asked)
@@ -122,8 +122,8 @@ def command(
 
 def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...], *, auto_approve: bool) -> tuple[PlanFile, str]:
     """A fresh plan, shown and agreed to, and how."""
-    from amsctl import flow
     from amsctl.ams.clock import SystemClock
+    from amsctl.operations import flow
     from amsctl.planning.plan import Selection
     from amsctl.planning.planfile import PlanFile
     from amsctl.provenance.people import user

@@ -47,9 +47,9 @@ def command(
     The plan is shown and a person asked. The key must be one of the project's list of signers, here and on the base branch, and not that of somebody who
     made the change. An approval is for one plan and one environment, and expires. Writes nothing at the AMS.
     """
-    from amsctl import flow
     from amsctl.ams.clock import SystemClock
     from amsctl.approvals.approval import approval_text
+    from amsctl.operations import flow
     from amsctl.operations.approve import approve, checked
 
     session.base = base

@@ -67,8 +67,8 @@ def log_command(session: Session, account: str | None, since_text: str | None, r
 
     With --run or --account, every call with its changes and its outcome. Without, also freezes, thaws and broken locks.
     """
-    from amsctl import runs
     from amsctl.ledger import history
+    from amsctl.operations import runs
     from amsctl.views.ledger_json import encode_log
     from amsctl.views.ledger_text import log_text
 

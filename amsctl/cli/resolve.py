@@ -12,7 +12,7 @@ from amsctl.cli.shell import Command
 from amsctl.errors import ExitCode
 
 if TYPE_CHECKING:
-    from amsctl.runs import Settled
+    from amsctl.operations.runs import Settled
 
 EPILOG = """\
 Examples:
@@ -33,7 +33,7 @@ def command(session: Session, accounts: tuple[str, ...], form: str) -> int:
     What became of their last calls is told and recorded. Reads only; nothing is sent to the AMS but GETs. ACCOUNT is NUMBER or FIRM/NUMBER; without one,
     every account of the environment that waits for it. Exits 6 as long as one cannot be read.
     """
-    from amsctl import flow, runs
+    from amsctl.operations import flow, runs
     from amsctl.views.ledger_text import settled_text
 
     with project_ledger(session, create=False, writes=True) as ledger:

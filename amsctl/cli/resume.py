@@ -42,10 +42,10 @@ def command(
     unknown are settled by reading; what has landed is left alone; what is still wanted of the same plan is sent. Where anything else moved, or the plan
     has expired, nothing is written (exit 4). Without RUN, the last one.
     """
-    from amsctl import runs
     from amsctl.ams.clock import SystemClock
     from amsctl.ledger.plans import plan_file_of
     from amsctl.operations import apply as operation
+    from amsctl.operations import runs
 
     session.base = base
     with ExitStack() as stack:

@@ -35,10 +35,10 @@ def command(session: Session, run: str, out: str, form: str, base: str | None) -
     It restores each value that the run has changed and that still is what the run made it; values that somebody changed since are left alone and
     told. The manifests still say otherwise: revert their commit too, or the next plan does the same again.
     """
-    from amsctl import flow, runs
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
     from amsctl.manifests.load import load
+    from amsctl.operations import flow, runs
     from amsctl.operations.material import rollback_git
     from amsctl.operations.rollback import roll_back
     from amsctl.planning.codec import text_of

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from amsctl.cli.session import Session
     from amsctl.ledger.store import Ledger
     from amsctl.operations.apply import ApplyRequest, Around
+    from amsctl.operations.runs import Undertaking
     from amsctl.planning.plan import Plan
-    from amsctl.runs import Undertaking
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ def run_to_end(work: Coroutine[object, object, Report], stops: Sequence[Stop]) -
     """The report of a run. Interrupted when a second signal stops it at once."""
     import asyncio
 
-    from amsctl import flow
+    from amsctl.operations import flow
 
     try:
         return flow.run(work)
@@ -136,7 +136,7 @@ def carry_out(
 
 def undertaking_of(session: Session, ledger: Ledger) -> Undertaking:
     """Everything that looking at an earlier run's calls needs."""
-    from amsctl import runs
+    from amsctl.operations import runs
 
     environment = session.environment()
     return runs.Undertaking(

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from amsctl import flow, runs
 from amsctl.applying.means import Barrier, Stop
 from amsctl.approvals.approval import decode_approval
 from amsctl.errors import AmsctlError, ApprovalMissing, Stale, UsageError
+from amsctl.operations import flow, runs
 from amsctl.operations.authorise import Evidence, Reviewed, beside_rollback, review
 from amsctl.operations.record import Sources
 from amsctl.operations.rollback import LedgerWayBack

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amsctl import flow
 from amsctl.errors import AmsctlError, AmsError, ConfigError, Stale
+from amsctl.operations import flow
 from amsctl.operations.agreement import signed
 from amsctl.operations.authorise import Evidence, Reviewed, authorise, review
 from amsctl.operations.record import Sources

@@ -20,7 +20,10 @@ from amsctl.concurrently import for_each
 from amsctl.config import Approvals, Environment, GuardName, Project
 from amsctl.diagnostics import Severity
 from amsctl.errors import ConfigError, ManifestErrors, Refused, Stale, UsageError
-from amsctl.flow import (
+from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
+from amsctl.operations.agreement import agreed
+from amsctl.operations.derivation import ABOUT_SOURCES, NOT_APPROVABLE, Derived, check_derived, identity, stated_safeguards
+from amsctl.operations.flow import (
     BaseBranch,
     check_age,
     check_findings,
@@ -34,9 +37,6 @@ from amsctl.flow import (
     rules_of,
     target_of,
 )
-from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
-from amsctl.operations.agreement import agreed
-from amsctl.operations.derivation import ABOUT_SOURCES, NOT_APPROVABLE, Derived, check_derived, identity, stated_safeguards
 from amsctl.operations.material import accounts_at, base_by, contributors_of, message_of, not_approvable
 from amsctl.operations.points import Branch, branch_points
 from amsctl.operations.record import RuleSet, Sources, ruled_at, rules_along, short_name, told_at

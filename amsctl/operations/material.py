@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from amsctl.committed import held_against
 from amsctl.config import Project
 from amsctl.diagnostics import Severity
 from amsctl.errors import AmsctlError, ConfigError, ManifestErrors
-from amsctl.flow import BaseBranch, labels_of
 from amsctl.manifests.load import Desired, discover_project, load
 from amsctl.model import AccountKey
+from amsctl.operations.committed import held_against
 from amsctl.operations.derivation import NOT_APPROVABLE
+from amsctl.operations.flow import BaseBranch, labels_of
 from amsctl.operations.record import RuleSet, Sources, place_of
 from amsctl.planning.plan import Finding, Git, Selection
 from amsctl.provenance.checkout import Checkout, Difference, Why

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amsctl import flow
 from amsctl.config import Environment
 from amsctl.diagnostics import Severity
 from amsctl.model import AccountKey, Phase
+from amsctl.operations import flow
 from amsctl.operations.derivation import OUTLIVED
 from amsctl.operations.material import Material, material_of, not_approvable
 from amsctl.operations.points import Branch, past_in

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from amsctl.applying.freshness import as_it_was
 from amsctl.applying.means import stamp
 from amsctl.errors import UsageError
-from amsctl.flow import labels_of, manifests_hash, rules_of, target_of
 from amsctl.ledger.evidence import earlier_of
 from amsctl.ledger.history import Subject, moved_since, subject_of
 from amsctl.ledger.plans import plan_of
 from amsctl.model import AccountKey
+from amsctl.operations.flow import labels_of, manifests_hash, rules_of, target_of
 from amsctl.operations.points import past_of
 from amsctl.operations.record import Sources
 from amsctl.planning.arrange import AccountPlan

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from amsctl.ledger.history import Act, Blamed, Log, LoggedRun, Move, Sending, Subject
     from amsctl.ledger.values import Freeze, Head, Lock, Run, Scope
     from amsctl.ledger.verification import Verified
-    from amsctl.runs import Settled
+    from amsctl.operations.runs import Settled
 
 EVERY_FIRM: Final = "*"
 """``ledger.values.ALL_FIRMS``, which this room may not import; a test holds the two together."""

@@ -22,7 +22,7 @@ from amsctl.approvals.verdict import decode_verdict
 from amsctl.cli.approving import approval_file
 from amsctl.config import GuardName
 from amsctl.errors import ApprovalMissing, ConfigError, PlanFileError
-from amsctl.flow import check_approved
+from amsctl.operations.flow import check_approved
 from amsctl.planning.codec import decode, sealed, text_of
 from amsctl.planning.content import content_of
 from amsctl.sandbox.faults import Rule

@@ -127,8 +127,8 @@ def _wrong_outcome() -> None:
 
 def _settled_blindly() -> None:
     """A call that a crash left open is taken for done."""
-    from amsctl import runs
     from amsctl.applying.settlement import Settlement
+    from amsctl.operations import runs
 
     def settled(*arguments: object) -> Settlement:
         return Settlement(outcome=Outcome.VERIFIED, message="surely")

@@ -175,7 +175,7 @@ def test_the_first_signal_drains_also_when_the_run_stops_already() -> None:
 def test_how_long_ago_another_machine_sent_a_call_is_not_taken_from_its_clock() -> None:
     """Its clock may be behind: a call that left a second ago would seem to be minutes old, and would not be waited for."""
     from amsctl.ledger.values import Attempt, Scope
-    from amsctl.runs import _seconds_since
+    from amsctl.operations.runs import _seconds_since
 
     class Clock:
         def wall(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from amsctl import runs
+from amsctl.operations import runs
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.contract.test_attacks_on_runs import DV, TWO_LOOSER, half_done, long_of, put, taken_back

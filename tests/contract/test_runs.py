@@ -418,8 +418,8 @@ def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
     plan = saved(project, run)
     noon = int(time.time() // 86_400) * 86_400 + 43_200
     monkeypatch.setattr(SystemClock, "wall", lambda self: noon - seconds)  # it stands still: how long the run takes here is no matter
-    monkeypatch.setattr("amsctl.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
-    monkeypatch.setattr("amsctl.flow.check_age", lambda plan, clock: None)
+    monkeypatch.setattr("amsctl.operations.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
+    monkeypatch.setattr("amsctl.operations.flow.check_age", lambda plan, clock: None)
     ran = applied(run, project, plan)
     assert (ran.code, len(posts(sandbox))) == (code, sent), ran.err + ran.out
     assert set(outcomes(ran)) == ({"blocked"} if code else {"verified"})

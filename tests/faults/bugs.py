@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from amsctl import runs
 from amsctl.ams import client, paging
 from amsctl.ams.writer import Writer
 from amsctl.applying import account, attempt, course, executor
@@ -25,7 +24,7 @@ from amsctl.ledger.locks import predecessor
 from amsctl.ledger.store import Ledger
 from amsctl.ledger.values import Kind
 from amsctl.model import Outcome, Phase
-from amsctl.operations import rollback
+from amsctl.operations import rollback, runs
 from amsctl.planning import inverse
 from tests.authorised import authorised
 from tests.faults.ledgers import RecordedLedger

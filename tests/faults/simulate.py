@@ -17,17 +17,17 @@ from random import Random
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from amsctl import runs
 from amsctl.ams.client import Reader, open_reader
 from amsctl.applying.means import Stop
 from amsctl.applying.report import Report, encode_report
 from amsctl.errors import AmsctlError, ExitCode
-from amsctl.flow import Wish, make_plan
 from amsctl.ledger.plans import plan_of
 from amsctl.ledger.recorder import Cause
 from amsctl.ledger.values import Run, Scope
 from amsctl.operations import apply as operation
+from amsctl.operations import runs
 from amsctl.operations.apply import ApplyRequest, Around
+from amsctl.operations.flow import Wish, make_plan
 from amsctl.operations.record import without_git
 from amsctl.operations.rollback import roll_back
 from amsctl.planning.codec import text_of
@@ -80,8 +80,8 @@ async def played(simulation: Simulation, work: Callable[[], Awaitable[T]]) -> T:
     """What ``work`` gives, done in a simulation, which is then over."""
     with (
         patch("amsctl.ledger.holder.this_holder", lambda environ: simulation.books.holder()),
-        patch("amsctl.flow.version", lambda: "0"),  # looked up on the disk each time
-        patch("amsctl.runs.version", lambda: "0"),
+        patch("amsctl.operations.flow.version", lambda: "0"),  # looked up on the disk each time
+        patch("amsctl.operations.runs.version", lambda: "0"),
         patch("amsctl.operations.rollback.version", lambda: "0"),
     ):
         try:

@@ -11,11 +11,10 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from amsctl import flow, runs
 from amsctl.approvals import decision, judging
 from amsctl.approvals.makers import Makers
 from amsctl.ledger.evidence import Earlier
-from amsctl.operations import agreement, authorise, derivation, ledger, material
+from amsctl.operations import agreement, authorise, derivation, flow, ledger, material, runs
 from amsctl.operations.record import RuleSet
 from amsctl.planning import codec, planfile
 from amsctl.windows.hours import Hours

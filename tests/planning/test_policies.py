@@ -27,7 +27,6 @@ from amsctl.config import (
 )
 from amsctl.diagnostics import Source
 from amsctl.errors import PlanFileError, Refused
-from amsctl.flow import approvals_needed, check_findings, check_policies, quiet_windows
 from amsctl.model import (
     UNLIMITED,
     AccountKey,
@@ -41,6 +40,7 @@ from amsctl.model import (
     Owner,
     RowKey,
 )
+from amsctl.operations.flow import approvals_needed, check_findings, check_policies, quiet_windows
 from amsctl.planning.approvals import rule_words
 from amsctl.planning.arrange import arrange, assemble
 from amsctl.planning.codec import decode, encode, sealed

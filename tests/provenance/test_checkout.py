@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from amsctl.committed import held_against, manifests_of
 from amsctl.errors import ConfigError, ManifestErrors
 from amsctl.manifests import reading
 from amsctl.manifests.load import Desired, load
 from amsctl.manifests.project import load_project
+from amsctl.operations.committed import held_against, manifests_of
 from amsctl.provenance.checkout import Checkout, Why, compare_file
 from amsctl.provenance.trees import Tree, TreeFiles, tree_of
 from tests.provenance.repositories import Repo, reason

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from amsctl.committed import held_against
 from amsctl.config import PROJECT_FILE
 from amsctl.manifests.load import load
 from amsctl.manifests.project import load_project
+from amsctl.operations.committed import held_against
 from amsctl.provenance.branch import Wanted, branch_of_record, versions_of
 from amsctl.provenance.commits import commits_between, is_ancestor
 from amsctl.provenance.facts import Unknown

@@ -13,9 +13,9 @@ from amsctl.ledger.history import Act, Blamed, Log, LoggedRun, Move, Sending, Su
 from amsctl.ledger.values import ALL_FIRMS, Attempt, Freeze, Head, Holder, Kind, Lock, Run, Scope
 from amsctl.ledger.verification import Verified
 from amsctl.model import AccountKey, Outcome
+from amsctl.operations.runs import Settled
 from amsctl.planning.codec import encode_change
 from amsctl.planning.plan import Change
-from amsctl.runs import Settled
 from amsctl.views import ledger_text
 from amsctl.views.layout import cells
 from amsctl.views.ledger_text import blame_text, lock_status_text, log_text, settled_text, time_words, verified_text

@@ -22,19 +22,19 @@ from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
 from amsctl.config import GuardName
 from amsctl.errors import AmsctlError, AmsError, Later, PlanFileError, Stale, UsageError
-from amsctl.flow import (
-    Progress,
-    check_findings,
-    quiet_windows,
-    rules_of,
-    silent,
-)
 from amsctl.ledger.evidence import Earlier, earlier_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
 from amsctl.model import AccountKey, Firm, Phase, UnsetMeans
 from amsctl.operations.authorise import Reviewed, authorise
+from amsctl.operations.flow import (
+    Progress,
+    check_findings,
+    quiet_windows,
+    rules_of,
+    silent,
+)
 from amsctl.operations.points import past_of
 from amsctl.planning.codec import decode_changes
 from amsctl.planning.inverse import Inversion
