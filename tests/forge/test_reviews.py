@@ -167,18 +167,20 @@ def test_a_state_that_is_not_approved(ci: Ci, forge: FakeForge, tmp_path: Path) 
 # --- what was shown, since when ---
 
 
-def test_a_plan_was_shown_when_the_forge_says(ci: Ci, forge: FakeForge, tmp_path: Path) -> None:
+def test_a_plan_was_shown_when_the_forge_says(ci: Ci, forge: FakeForge, tmp_path: Path, made: Path) -> None:
     """The time is the artifact's or the job's by the forge's clock, of any commit of the request; what is no plan shows none."""
+    plan = made.read_bytes()
+    content = content_of(decode(json.loads(plan)))
     leave_plan(forge, b"no plan", 1)
-    leave_plan(forge, TEXT.encode(), 3, created_at="2026-01-03T10:00:00Z", finished_at="2026-01-03T10:00:00.900Z")
-    leave_plan(forge, TEXT.encode(), 2, head=OTHER, created_at="2026-01-02T10:00:00Z", finished_at="2026-01-02T12:00:00.5+02:00")
-    leave_plan(forge, TEXT.encode(), 4, head="e" * 40, created_at="2026-01-01T10:00:00Z", finished_at="2026-01-01T10:00:00Z")
-    leave_plan(forge, TEXT.encode(), 5, fork=2, created_at="2026-01-01T10:00:00Z", finished_at="2026-01-01T10:00:00Z")
+    leave_plan(forge, plan, 3, created_at="2026-01-03T10:00:00Z", finished_at="2026-01-03T10:00:00.900Z")
+    leave_plan(forge, plan, 2, head=OTHER, created_at="2026-01-02T10:00:00Z", finished_at="2026-01-02T12:00:00.5+02:00")
+    leave_plan(forge, plan, 4, head="e" * 40, created_at="2026-01-01T10:00:00Z", finished_at="2026-01-01T10:00:00Z")
+    leave_plan(forge, plan, 5, fork=2, created_at="2026-01-01T10:00:00Z", finished_at="2026-01-01T10:00:00Z")
     found = read(ci, tmp_path)
     word = "artifact" if forge.github else "job"
     assert [(one.at, one.seen_in) for one in found.plans] == [("2026-01-02T10:00:00Z", f"{word} 2"), ("2026-01-03T10:00:00Z", f"{word} 3")]
-    assert {one.content for one in found.plans} == {content_of(PLAN)}
-    seen = first_seen(found, content_of(PLAN))
+    assert {one.content for one in found.plans} == {content}
+    seen = first_seen(found, content)
     assert seen is not None
     assert seen.isoformat() == "2026-01-02T10:00:00+00:00"
 
