@@ -630,7 +630,10 @@ async def _derive(
     assert wanted is not None
     written = await _written(wanted, reader)
     changed = {change.account_key for change in plan.changes}
-    _check_listed(plan, set(written))
+    listed = {seen.account_key for seen in plan.observed}
+    if listed != set(written):
+        odd = sorted(listed ^ set(written))[0]
+        raise Stale("the plan was not made of the accounts that its manifests name", where=str(odd), hint="plan again")
     mine = _accounts(wanted, {written[key] for key in changed if key in written}, written)
     for place, other in reviewed.same:
         names = await _written(other, reader)
@@ -675,14 +678,6 @@ async def _derive(
     return derived
 
 
-def _check_listed(plan: Plan, written: Collection[AccountKey]) -> None:
-    """Stale unless the plan lists the accounts of its manifests. Those that are of no commit may have got others since: they are no part of the plan."""
-    git, listed = plan.origin.git, {seen.account_key for seen in plan.observed}
-    odd = listed - set(written) if git is None or git.dirty else listed ^ set(written)
-    if odd:
-        raise Stale("the plan was not made of the accounts that its manifests name", where=str(sorted(odd)[0]), hint="plan again")
-
-
 def _moved(plan: Plan, before: LiveAccount, observed: Observed) -> tuple[str, ...]:
     """What is no longer as the plan saw it, a line each; ``before`` is the account without what runs of this plan have made of it."""
     steps = [step for step in plan.steps if step.account_key == before.key]
@@ -696,10 +691,7 @@ def _before(live: LiveAccount, changes: Sequence[Change], plan: Plan, earlier: E
     state = state_of(live)
     sent = {number for step in plan.steps if step.id in earlier.sent for number in step.changes}
     done = [change for change in changes if change.id in sent and holds(change, state)]
-    if not done:
-        return live
-    before = made(live, map(inverted, done))
-    return replace(before, row_count=live.row_count + len(before.rows) - len(live.rows))
+    return made(live, map(inverted, done)) if done else live
 
 
 async def _written(desired: Desired, reader: Reader) -> dict[AccountKey, AccountKey]:
@@ -753,7 +745,7 @@ async def _check_verdicts(reviewed: Reviewed, derived: _Derived, reader: Reader,
     changes = [replace(change, usage=use.get(identity(change), change.usage)) for change in plan.changes]
     firms = await reader.firms()
     changing = {change.account_key for change in plan.changes}
-    mine = [_as_known_now(_rows_now(seen, derived), reviewed.also, firms) for seen in plan.observed if seen.account_key in changing]
+    mine = [_as_known_now(seen, reviewed.also, firms) for seen in plan.observed if seen.account_key in changing]
     _check_policies_now(reviewed, changes, mine)
     known = _points(reviewed, changes, firms, clock, points)
     if _worse(reviewed, changes, mine, known) is None:
@@ -766,12 +758,6 @@ async def _check_verdicts(reviewed: Reviewed, derived: _Derived, reader: Reader,
             where=worse.where,
             hint="plan again, and look at it",
         )
-
-
-def _rows_now(seen: Observed, derived: _Derived) -> Observed:
-    """The account with the number of rows that the AMS lists now: it moves with every fill, and what the plan file says of it decides nothing."""
-    part = derived.parts.get(seen.account_key)
-    return seen if part is None else replace(seen, rows=part.observed.rows)
 
 
 def _as_known_now(seen: Observed, also: Iterable[BaseBranch], firms: Sequence[Firm]) -> Observed:

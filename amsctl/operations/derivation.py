@@ -111,16 +111,14 @@ def stated_safeguards(plan: Plan) -> Safeguards:
 
 
 def _as_seen(part: AccountPlan, plan: Plan, held: _Stated) -> AccountPlan:
-    """A derived part with what moves and what cannot be derived as the plan has it: use, the number of rows that are listed (rows without a limit come and
-    go during the day, AMS §3.3), and when it was read.
-    """
+    """A derived part with what moves and what cannot be derived as the plan has it: use, and when it was read."""
     seen = held.observed.get(part.key)
     return replace(
         part,
         changes=tuple(
             replace(change, usage=held.usage[identity(change)]) if identity(change) in held.usage else change for change in part.changes
         ),
-        observed=part.observed if seen is None else replace(part.observed, read_at=seen.read_at, pages=seen.pages, rows=seen.rows),
+        observed=part.observed if seen is None else replace(part.observed, read_at=seen.read_at, pages=seen.pages),
     )
 
 

@@ -69,7 +69,7 @@ def observed_of(live: LiveAccount) -> Observed:
         account=live.key.number,
         sha256=fingerprint(live),
         read_at=live.read_at,
-        rows=live.row_count,
+        rows=len(live.rows),
         pages=live.pages,
         status=live.status.value,
         execution_firms=len(live.execution_firms),

@@ -179,6 +179,18 @@ def test_stale_live_state_foreign_side_included(project: Path, sandbox: Sandbox,
         assert posts(sandbox) == []
 
 
+@pytest.mark.parametrize("traded", [True, False])
+def test_rows_without_a_limit_come_and_go_during_the_day(project: Path, sandbox: Sandbox, run: Run, traded: bool) -> None:
+    """A product that is traded is listed with four unlimited legs, which is no configuration (AMS §3.3): the plan is as good as before."""
+    write(project)
+    sandbox.book.trade("DV10121801A", "350", "CC.FUT.NYMEX", traded=not traded)
+    plan = saved(project, run)
+    sandbox.book.trade("DV10121801A", "350", "CC.FUT.NYMEX", traded=traded)
+    ran = run("-C", str(project), "apply", str(plan))
+    assert ran.code == 0, ran.err
+    assert legs(sandbox) == (300, 600, 9000, 2000)
+
+
 def test_a_plan_is_used_once(project: Path, sandbox: Sandbox, run: Run) -> None:
     write(project)
     plan = saved(project, run)
@@ -230,7 +242,7 @@ def test_changed_manifests_and_expired_plans_are_stale(project: Path, sandbox: S
     (project / "accounts" / "more.yaml").write_text((project / "accounts" / "more.yaml").read_text().replace("DV10121801A", "CPCICCCOPY"))
     ran = run("-C", str(project), "apply", str(plan))
     assert (ran.code, posts(sandbox)) == (4, [])
-    assert "the plan was not made of the accounts that its manifests name (GREENTEA_API_CLEARING2/DV10121801A)" in ran.err
+    assert "the plan was not made of the accounts that its manifests name (GREENTEA_API_CLEARING1/CPCICCCOPY)" in ran.err
     (project / "accounts" / "more.yaml").unlink()
     manifest.write_text(planned)
     monkeypatch.setattr("amsctl.ams.clock.SystemClock.wall", lambda self: 4e9)
