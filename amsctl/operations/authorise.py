@@ -45,7 +45,7 @@ from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.fingerprint import fingerprint
 from amsctl.planning.guards import judge, verdict_words
 from amsctl.planning.inverse import inverted, made
-from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Verdict
+from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Selection, Verdict
 from amsctl.planning.points import Point, PointKey, Points, points_of, wanted_keys
 from amsctl.planning.policies import judge_policies
 from amsctl.provenance.checkout import Why
@@ -152,6 +152,10 @@ def review(
     rules = _rules(plan, sources)
     _check_commit(plan, sources)
     wanted, same = (None, ()) if plan.origin.rollback is not None else _manifests(plan, sources, evidence, here)
+    if plan.origin.rollback is not None and plan.origin.selection != Selection():
+        raise Stale(
+            "a rollback selects nothing", where="source.selection", expected="none", found="a selection", hint="plan the rollback again"
+        )
     if plan.origin.rollback is not None and way_back is None and not resuming:
         raise Stale(
             "this plan takes back a run that the ledger here does not know", where=f"run {plan.origin.rollback.run}", hint="plan again"

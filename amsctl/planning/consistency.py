@@ -42,6 +42,13 @@ def _contradictions(plan: Plan) -> Iterator[str]:
         yield "target.unset_means"
         return
     unset_means = UnsetMeans(plan.target.unset_means)
+    seen = {one.account_key for one in plan.observed}
+    shapeless = next(
+        (number for number, change in enumerate(plan.changes) if change.account_key not in seen or not _is_whole(change)), None
+    )
+    if shapeless is not None or len(seen) != len(plan.observed):
+        yield "observed" if shapeless is None else f"changes[{shapeless}]"
+        return  # nothing can be measured on it
     for number, change in enumerate(plan.changes):
         if change.direction is not direction_as_told(change, unset_means):
             yield f"changes[{number}].direction"
@@ -51,6 +58,20 @@ def _contradictions(plan: Plan) -> Iterator[str]:
     yield from _policies(plan)
     yield from _approvals(plan, unset_means)
     yield from _calls(plan)
+
+
+def _is_whole(change: Change) -> bool:
+    """Whether a change names what its kind is about, and nothing else: a leg, an execution firm, or the account alone."""
+    leg = (change.product, change.owner, change.leg, change.effective_before, change.effective_after)
+    match change.kind:
+        case ChangeKind.LIMIT:
+            return change.execution_firm is not None and None not in leg
+        case ChangeKind.SUSPENSION:
+            return change.execution_firm is not None and leg == (None,) * 5
+        case ChangeKind.STATUS:
+            return change.execution_firm is None and leg == (None,) * 5
+        case _:
+            assert_never(change.kind)
 
 
 def _guards(plan: Plan, unset_means: UnsetMeans) -> Iterator[str]:

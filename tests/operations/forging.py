@@ -143,6 +143,13 @@ def change_place(plan: Json, draw: random.Random) -> None:
 
 
 @edit
+def change_without_a_part(plan: Json, draw: random.Random) -> None:
+    """A limit of no leg, a suspension of no execution firm."""
+    change = pick(plan["changes"], draw)
+    change[draw.choice(["execution_firm", "product", "owner", "leg", "effective_before", "effective_after"])] = None
+
+
+@edit
 def change_removed(plan: Json, draw: random.Random) -> None:
     """A change nobody is shown; its call goes on as it is, or goes with it."""
     change = pick(plan["changes"], draw)
@@ -666,7 +673,7 @@ def followed(plan: Json) -> Json:
     try:
         read = decode(seal(copy.deepcopy(plan)))
         return encode(sealed(_followed(read)))
-    except (PlanFileError, ValueError, TypeError, KeyError, AttributeError, AssertionError, StopIteration, ZeroDivisionError):
+    except (PlanFileError, ValueError, TypeError, KeyError, AttributeError, AssertionError, StopIteration):
         return seal(copy.deepcopy(plan))
 
 
