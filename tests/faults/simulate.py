@@ -27,12 +27,15 @@ from amsctl.ledger.values import Run, Scope
 from amsctl.operations import apply as operation
 from amsctl.operations import runs
 from amsctl.operations.apply import ApplyRequest, Around
-from amsctl.operations.flow import Wish, make_plan
+from amsctl.operations.material import Material
+from amsctl.operations.plan import PlanRequest
+from amsctl.operations.plan import plan as make_plan
 from amsctl.operations.record import without_git
 from amsctl.operations.rollback import roll_back
 from amsctl.planning.codec import text_of
-from amsctl.planning.plan import Plan
+from amsctl.planning.plan import Plan, Selection
 from amsctl.planning.planfile import PlanFile
+from amsctl.planning.points import no_past
 from tests.faults import loop as virtual
 from tests.faults.bugs import planted
 from tests.faults.history import History
@@ -332,7 +335,7 @@ class Simulation:
 
     async def _plan(self, process: Process, wishes: Wishes) -> Plan:
         async with self._reader(process) as reader:
-            plan = await make_plan(self._wish(wishes), reader, clock=process.clock)
+            plan = await make_plan(self._plan_request(process, wishes), reader, clock=process.clock, past=no_past)
         self._note_plan(process, plan)
         return plan
 
@@ -352,8 +355,18 @@ class Simulation:
         self._note_plan(process, plan, undoes=run.plan_digest)
         return plan
 
-    def _wish(self, wishes: Wishes) -> Wish:
-        return Wish(project=self.world.project, environment=self.world.environment, desired=wishes)  # type: ignore[arg-type]
+    def _plan_request(self, process: Process, wishes: Wishes) -> PlanRequest:
+        sources = self.sources
+        material = Material(
+            desired=wishes,  # type: ignore[arg-type]
+            git=None,
+            base=None,
+            findings=sources.findings,
+            unapprovable=sources.unapprovable,
+        )
+        return PlanRequest(
+            sources=sources, environment=self.world.environment, material=material, selection=Selection(), clock=process.clock
+        )
 
     def _reader(self, process: Process) -> AbstractAsyncContextManager[Reader]:
         transport = SimTransport(self.network, process)
