@@ -9,6 +9,7 @@ from typing import Final
 
 from amsctl.errors import PlanFileError
 from amsctl.jsontext import json_value
+from amsctl.model import AccountStatus
 from amsctl.planning.codec import check_text, decode, digest_of
 from amsctl.planning.consistency import check_consistency
 from amsctl.planning.plan import PLAN_FORMAT, Plan
@@ -17,7 +18,9 @@ MOST_LIFETIME_SECONDS: Final = 168 * 3600
 """The longest life that the setting ``planValid`` can give a plan."""
 _VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}\Z")
 _TIME: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.]([0-9]{1,6}))?Z\Z")
+_HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 _MOST_TEXT: Final = 20_000
+_MOST_NAME: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,14 @@ def _check_bounds(plan: Plan, where: str) -> None:
         )
     for seen in plan.observed:
         _moment(seen.read_at, "observed.read_at", where)
+        if _HASH.match(seen.sha256) is None or seen.status not in list(AccountStatus):
+            raise PlanFileError(
+                "the plan file is not as it must be", where=f"{where}: observed, {seen.account_key}", found=seen.status[:80]
+            )
+    git, rollback = plan.origin.git, plan.origin.rollback
+    for name in (*((git.started_by, git.rerun_by) if git is not None else ()), *((rollback.asked_by,) if rollback is not None else ())):
+        if name is not None and len(name) > _MOST_NAME:
+            raise PlanFileError("a name is longer than any account's", where=f"{where}: source", found=f"{name[:80]}…")
     if _VERSION.match(plan.tool_version) is None:
         raise PlanFileError("the plan names no version of amsctl", where=f"{where}: tool.version", found=repr(plan.tool_version)[:80])
     for finding in plan.findings:
