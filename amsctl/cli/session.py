@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One run. ``-C`` has changed the working directory already, so every relative path of a command line stands in ``directory``."""
+    """One run. ``-C`` has changed the working directory already, so every relative path of a command line stands in ``directory``, which is ``named``
+    with its links resolved.
+    """
 
     def __init__(self, console: Console, *, environ: Mapping[str, str] | None = None) -> None:
         self.console = console
@@ -27,6 +29,7 @@ class Session:
         self._sources: Sources | None = None
         self._checkout: Project | None = None
         self._told: set[Diagnostic] = set()
+        self.named = _as_named(self.environ)
 
     @property
     def directory(self) -> str:
@@ -38,7 +41,7 @@ class Session:
         if self._sources is None:
             from amsctl.operations.record import sources_of
 
-            self._sources = sources_of(self.directory, self.environ, option=self.base)
+            self._sources = sources_of(self.named, self.environ, option=self.base)
         return self._sources
 
     def project(self) -> Project:
@@ -65,6 +68,15 @@ class Session:
         self.console.diagnostics(warning for warning in environment.warnings if warning not in self._told)
         self._told.update(environment.warnings)
         return environment
+
+
+def _as_named(environ: Mapping[str, str]) -> str:
+    """The working directory as the shell calls it, links unresolved, where that is still true."""
+    named = environ.get("PWD", "")
+    try:
+        return named if os.path.isabs(named) and os.path.samefile(named, os.curdir) else os.getcwd()
+    except OSError:
+        return os.getcwd()
 
 
 pass_session = click.make_pass_decorator(Session)

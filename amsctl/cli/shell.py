@@ -151,6 +151,8 @@ def _session(ctx: click.Context) -> Session:
 def _set_directory(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is None or ctx.resilient_parsing:
         return
+    session = _session(ctx)
+    session.named = os.path.join(session.named, value)
     try:
         os.chdir(value)
     except OSError as error:

@@ -18,12 +18,12 @@ from amsctl.diagnostics import Severity
 from amsctl.errors import AmsctlError, ConfigError, ManifestErrors
 from amsctl.manifests.project import load_project, resolve_environment
 from amsctl.planning.plan import Finding
-from amsctl.provenance.branch import DEFAULT_BRANCH, Record, Wanted, branch_of_record
+from amsctl.provenance.branch import DEFAULT_BRANCH, Record, Wanted, branch_of_record, rivals_of
 from amsctl.provenance.commits import commit_at
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.pipeline import Pipeline, pipeline_of
+from amsctl.provenance.refs import Resolved, resolve
 from amsctl.provenance.refs import head as head_of
-from amsctl.provenance.refs import resolve
 from amsctl.provenance.repository import Repository, find
 from amsctl.provenance.trees import Kind, Tree, TreeFiles, tree_of
 
@@ -163,6 +163,7 @@ def sources_of(
     repository = find(here.root, environ)
     if isinstance(repository, Unknown):
         raise repository.as_error("whose rules hold here is not known", where=here.root)
+    _not_led_out(os.path.abspath(directory), repository, environ)
     if repository is None:
         if option is not None:
             raise ConfigError("there is no repository of git here", where=here.root, found=f"--base {option}", hint="run amsctl in a clone")
@@ -199,6 +200,36 @@ def sources_of(
     return _ruled(here, repository, at.commit, record, pipeline, strict=option is not None or pipeline is not None)
 
 
+def _not_led_out(named: str, repository: Repository | None, environ: Mapping[str, str]) -> None:
+    """A commit with a link in the place of the project's folder must not lead to another repository's rules, or to a place that none rules. ConfigError."""
+    top = named
+    while not os.path.lexists(os.path.join(top, ".git")):
+        if top == os.path.dirname(top):
+            return
+        top = os.path.dirname(top)
+    if top == named or (repository is not None and os.path.realpath(top) == repository.top):
+        return
+    around = find(top, environ)
+    at = around if around is None or isinstance(around, Unknown) else head_of(around)
+    if isinstance(at, Unknown):
+        raise at.as_error("whether a commit leads out of its repository is not known", where=top)
+    if around is None or isinstance(around, Unknown) or at is None:
+        return
+    tree, below = _tree(around, at.commit), ""
+    for part in os.path.relpath(named, top).split(os.sep):
+        below = f"{below}/{part}" if below else part
+        entry = tree.entry(below)
+        if isinstance(entry, Unknown):
+            raise entry.as_error("the commit that is checked out cannot be read", where=at.commit[:12])
+        if entry is not None and entry.kind is Kind.LINK:
+            raise ConfigError(
+                "the commit has a link in the place of the project's folder, which leads out of the repository, so nothing is sent anywhere",
+                where=f"{below} in {top}",
+                expected="a folder of the repository",
+                hint="run amsctl where the project file is, or keep the project in the repository",
+            )
+
+
 def _ruled(here: Project, repository: Repository, head: str, record: Record, pipeline: Pipeline | None, *, strict: bool) -> Sources:
     """The sources where a branch of record is known. ``strict``: a pipeline or ``--base`` has named it."""
     tree = _tree(repository, record.tip)
@@ -215,6 +246,8 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
             found=broken,
             hint="mend it and merge that first; amsctl validate says what is wrong",
         )
+    if pipeline is not None and pipeline.request and not record.rivals:
+        _same_places(repository, record, ruling, folder)
     rules = [ruling]
     if broken:  # the strictest reading: the last one that could be read, and what the change makes of it
         rules.append(RuleSet(place=f"{PROJECT_FILE} here", project=here, tree=_tree(repository, head), folder=here.root))
@@ -233,6 +266,33 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
         pipeline=pipeline,
         findings=tuple(_told(here, ruling, name, folder, broken)),
     )
+
+
+def _same_places(repository: Repository, record: Record, ruling: RuleSet, folder: str) -> None:
+    """A request names any branch that its author likes: one of no review leads no credential, write or record to another place than a branch does that
+    calls itself the branch of record. ConfigError.
+    """
+    found = rivals_of(
+        repository,
+        Resolved(ref=record.ref, commit=record.tip),
+        lambda commit, path: _named_at(repository, commit, path),
+        _below(repository, folder),
+        anywhere=False,
+    )
+    for rules in () if isinstance(found, Unknown) else _claimed(repository, found, folder):
+        if _places(rules.project) != _places(ruling.project):
+            raise ConfigError(
+                "the request is for a branch whose project file sends to other places than that of the branch of record, so nothing is sent anywhere",
+                where=f"{short_name(record.ref) or record.tip[:12]}: {_below(repository, folder)}",
+                expected=f"the environments and the ledger of {rules.place}",
+                hint="make the request for the branch of record; or bring the project file of this branch into line with that one first",
+            )
+
+
+def _places(project: Project) -> tuple[object, ...]:
+    """Where a project sends credentials and writes, and where it keeps the record of them."""
+    plain = _plain(project)
+    return plain.environments, plain.default_environment, plain.ledger.url
 
 
 def _claimed(repository: Repository, rivals: Sequence[str], folder: str) -> list[RuleSet]:
