@@ -71,12 +71,13 @@ class Session:
 
 
 def _as_named(environ: Mapping[str, str]) -> str:
-    """The working directory as the shell calls it, links unresolved, where that is still true."""
+    """The working directory as the shell calls it, links unresolved, where that is still true: a folder that is gone has a relative name alone."""
     named = environ.get("PWD", "")
     try:
-        return named if os.path.isabs(named) and os.path.samefile(named, os.curdir) else os.getcwd()
+        here = os.getcwd()
+        return named if os.path.isabs(named) and os.path.exists(named) and os.path.samefile(named, here) else here
     except OSError:
-        return os.getcwd()
+        return os.curdir
 
 
 pass_session = click.make_pass_decorator(Session)
