@@ -384,11 +384,19 @@ def protected_on_main_by_now(one: Estate, asked: Asked) -> None:
     on_main(one, lambda: manifest(one, "limits.yaml", "spec:\n", "spec:\n  protected: true\n"))
 
 
-@case("commit", 0)
+@case("commit", 4)
 def project_file_of_main_broken(one: Estate, asked: Asked) -> None:
+    """The guards measured against the history of main when the plan was made, and cannot by now: the plan must say so."""
+    without_the_protected_one(one, asked)
+    on_main(one, lambda: setting(one, "  nonsense: true\n"))
+
+
+@case("commit", 0)
+def project_file_of_main_broken_before_the_plan(one: Estate, asked: Asked) -> None:
     """The last one that can be read, and that of the change, rule until it is mended."""
     without_the_protected_one(one, asked)
     on_main(one, lambda: setting(one, "  nonsense: true\n"))
+    replanned(one, asked)
 
 
 @case("commit", 3)

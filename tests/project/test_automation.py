@@ -66,7 +66,7 @@ LEAST = {
     "check": {"contents": "read"},
     "plan": {"contents": "read"},
     "comment": {"pull-requests": "write"},
-    "apply": {"contents": "read", "actions": "read", "pull-requests": "read"},
+    "apply": {"contents": "read", "actions": "read", "pull-requests": "read", "issues": "read"},
     "look": {"contents": "read"},
     "issue": {"issues": "write"},
 }
