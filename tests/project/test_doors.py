@@ -94,7 +94,7 @@ PROGRAMS_OF_OURS = {
 # name → what is forbidden, and where alone it is allowed
 DOORS: dict[str, tuple[Callable[[Use], bool], set[str]]] = {
     "to a write: a plan is let through": (GRANT, {AUTHORISE}),
-    "to the AMS's writes": (EXECUTE, {"runs.py", "ams/writer.py"}),
+    "to the AMS's writes": (EXECUTE, {"operations/runs.py", "ams/writer.py"}),
     "to a plan file": (DECODE, {"planning/planfile.py"}),
     "to git and to other programs": (starts_a_program, PROGRAMS_OF_OURS),
 }
