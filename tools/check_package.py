@@ -32,6 +32,7 @@ def expected_in_wheel() -> set[str]:
     pipelines = {f"amsctl/pipelines/gitlab/{name.removeprefix('templates/')}" for name in files_below("templates")}
     called = files_below(".github/actions") | {name for name in files_below(".github/workflows") if "/limits-" in name}
     pipelines |= {f"amsctl/pipelines/github/{name.removeprefix('.github/')}" for name in called}
+    pipelines.add("amsctl/pipelines/pipeline.lock")
     return files_below("amsctl") | beside | pipelines
 
 

@@ -305,11 +305,11 @@ def _start(git: Git, arguments: Sequence[str]) -> _Running | Unknown:
 class _Running:
     """A program that is being read, never longer than ``seconds`` without a word of it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], seconds: float) -> None:
-        self._process = process
+    def __init__(self, started: subprocess.Popen[bytes], errors: IO[bytes], seconds: float) -> None:
+        self._process = started
         self._errors = errors
         self._seconds = seconds
-        self._stdin, self._stdout = _pipe(process.stdin), _pipe(process.stdout)
+        self._stdin, self._stdout = _pipe(started.stdin), _pipe(started.stdout)
         self._poll = select.poll()
         self._poll.register(self._stdout, select.POLLIN)
         self._ahead = bytearray()

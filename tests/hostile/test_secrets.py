@@ -369,14 +369,14 @@ def test_a_client_key_is_not_repeated(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("world", ["oauth2"], indirect=True)
-def test_no_argument_and_no_child_carries_a_secret(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_argument_and_no_child_carries_a_secret(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A real process: while it runs, no command line on this machine holds a canary; and the git that it asks is given none in its environment."""
-    bin_folder, seen = world.folder / "bin", world.folder / "git-saw.txt"
-    bin_folder.mkdir()
+    bin_folder, seen, real = tmp_path_factory.mktemp("bin"), world.folder / "git-saw.txt", shutil.which("git")
     git = bin_folder / "git"
-    git.write_text(f"#!/bin/sh\n{{ env; echo \"$0 $@\"; }} >> '{seen}'\nexit 1\n")
+    git.write_text(f"#!/bin/sh\n{{ env; echo \"$0 $@\"; }} >> '{seen}'\nexec '{real}' \"$@\"\n")
     git.chmod(git.stat().st_mode | stat.S_IXUSR)
     environ = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    subprocess.run(["git", "init", "--quiet", str(world.folder)], check=True)
     command = [sys.executable, "-m", "amsctl", "-C", str(world.folder), "plan", "-vv"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, cwd=Path(__file__).parents[2])
     finished = threading.Event()
@@ -403,7 +403,6 @@ def test_no_argument_and_no_child_carries_a_secret(world: World, monkeypatch: py
     world.hunt.search(out + err, "the output of a real process")
     world.texts.append(out.decode())
     assert "PATH=" in seen.read_text()
-    assert shutil.which("git") is not None
 
 
 # --- the search itself ---

@@ -16,13 +16,14 @@ from tests.project.checkout import ROOT
 SURFACE = {
     "load_manifests": (
         "(directory: 'str | os.PathLike[str]' = '.', *, paths: 'Sequence[str]' = (), accounts: 'Sequence[str]' = (),"
-        " labels: 'Sequence[str]' = ()) -> 'Manifests'"
+        " labels: 'Sequence[str]' = (), base: 'str | None' = None, environ: 'Mapping[str, str] | None' = None) -> 'Manifests'"
     ),
     "read_live": "(manifests: 'Manifests', environment: 'str | None' = None, *, environ: 'Mapping[str, str] | None' = None) -> 'Live'",
-    "plan": "(manifests: 'Manifests', live: 'Live', *, base: 'str | None' = None) -> 'Plan'",
+    "plan": "(manifests: 'Manifests', live: 'Live', *, base: 'str | None' = None, environ: 'Mapping[str, str] | None' = None) -> 'Plan'",
     "apply": (
-        "(plan: 'Plan', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False, "
-        "reason: 'str | None' = None, overrides: 'Sequence[str]' = (), given: 'Given | None' = None) -> 'Report'"
+        "(plan: 'Plan | PlanFile', manifests: 'Manifests', *, environ: 'Mapping[str, str] | None' = None, approved: 'bool' = False, "
+        "reason: 'str | None' = None, overrides: 'Sequence[str]' = (), given: 'Given | None' = None, "
+        "barrier: 'str | None' = None) -> 'Report'"
     ),
 }
 VALUES = {"AmsctlError", "Live", "Manifests", "Plan", "Report"}

@@ -107,17 +107,17 @@ def test_a_repository_of_sha256(tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(repo: Repo) -> TreeFiles:
-    repo.write({"limits/a.yaml": "a", "limits/in/b.yaml": "b", "shared/c.yaml": "c"})
+    repo.write({"limits/a.yaml": "a", "limits/in/b.yaml": "b", "common/c.yaml": "c"})
     links = {
         "limits/same": "in",
         "limits/in/up.yaml": "../a.yaml",
-        "limits/shared": "../shared",
+        "limits/common": "../common",
         "limits/far.yaml": "/etc/passwd",
         "limits/climbs.yaml": "../../../../etc/passwd",
         "limits/round": "round/x",
         "limits/loop.yaml": "loop.yaml",
         "limits/gone.yaml": "nope.yaml",
-        "limits/through.yaml": "shared/../limits/same/b.yaml",
+        "limits/through.yaml": "common/../limits/same/b.yaml",
         "limits/back.yaml": f"../../{repo.folder.name}/limits/a.yaml",
         "limits/absolute.yaml": str(repo.folder / "limits/same/b.yaml"),
     }
@@ -136,7 +136,7 @@ def test_links_lead_where_they_lead_on_disk(files: TreeFiles, repo: Repo) -> Non
     for name in (
         "limits/same/b.yaml",
         "limits/in/up.yaml",
-        "limits/shared/c.yaml",
+        "limits/common/c.yaml",
         "limits/through.yaml",
         "limits/back.yaml",
         "limits/absolute.yaml",
@@ -163,7 +163,7 @@ def test_it_reads_as_a_disk_does(files: TreeFiles, repo: Repo) -> None:
     assert not files.is_folder(f"{top}/limits/a.yaml")
     assert not files.is_folder("/etc")
     assert files.read(f"{top}/limits/a.yaml", 100) == b"a"
-    contents = list(files.read_all([f"{top}/limits/a.yaml", f"{top}/nope", f"{top}/shared/c.yaml", f"{top}/limits"], 100))
+    contents = list(files.read_all([f"{top}/limits/a.yaml", f"{top}/nope", f"{top}/common/c.yaml", f"{top}/limits"], 100))
     assert (contents[0], contents[2]) == (b"a", b"c")
     assert isinstance(contents[1], FileNotFoundError)
     assert isinstance(contents[3], FileNotFoundError)
