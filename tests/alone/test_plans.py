@@ -128,7 +128,7 @@ forged(
 )
 forged(
     "another account is said to have been read",
-    4,
+    1,
     lambda desk, plan: replace(plan, observed=tuple(replace(one, account="X") for one in plan.observed)),
 )
 
