@@ -22,7 +22,7 @@ from tests.faults.checker import judge
 from tests.faults.server import Account, Dialect, Json, Server
 from tests.faults.simulate import Simulation, played
 from tests.faults.transport import Weather
-from tests.faults.worlds import AMS, FIRM, HERE, PRODUCTS, URL, Wishes, World, world_of
+from tests.faults.worlds import AMS, FIRM, HERE, NO_MANIFESTS, PRODUCTS, URL, Wishes, World, world_of
 
 ROW, OTHER_ROW = ("3N1", PRODUCTS[0]), ("3N1", PRODUCTS[1])
 Edit = Callable[[Account, list[Json]], None]
@@ -57,7 +57,7 @@ def _world(post: dict[str, float], *, short: int | None = None) -> World:
     wishes = Wishes((DesiredAccount(key=AccountKey(FIRM, "DV1"), source=HERE, execution_firms=firms),), f"sha256:{'1' * 64}")
     world.accounts = {"DV1": Account("A", {"3N1": False, "OFF": False}, {ROW: (50, 50, 50, 50), OTHER_ROW: (7, 7, 7, 7)})}
     world.dialect = Dialect()
-    world.project = Project(root="/", source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0), guards={})
+    world.project = Project(root=NO_MANIFESTS, source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0), guards={})
     world.environment = Environment(name="sim", url=URL, auth=Auth())
     world.wishes, world.wished = wishes, [["DV1", ["leg", *ROW, 0], 40]]
     world.weather = Weather(post=post)

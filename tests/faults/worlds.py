@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -35,6 +36,8 @@ URL = "http://ams.sim/rest/v2"
 HERE = Source("accounts/a.yaml", 1, 1)
 SHOWN_AS = {"null": UnlimitedShownAs.NULL, "omit": UnlimitedShownAs.LEG_ABSENT, "word": UnlimitedShownAs.WORD}
 """What the project file says of each dialect."""
+NO_MANIFESTS = os.path.dirname(os.path.abspath(__file__))
+"""The folder of the project: what is read beside a rollback there is nothing, as no manifest lies in it."""
 APART_SECONDS = (0.0, 2.0, -2.0)
 """How far the clocks of two machines are apart that share one SQLite file: its leases are only as good as they agree (PostgreSQL's have one clock)."""
 LEGS = ((Owner.EF, 0), (Owner.EF, 1), (Owner.CMF, 2), (Owner.CMF, 3))
@@ -112,7 +115,7 @@ def world_of(rng: Random) -> World:
         retries=rng.choice((0, 2, 4)),
     )
     project = Project(
-        root="/",
+        root=NO_MANIFESTS,
         source=HERE,
         ownership=ownership,
         unset_means=unset_means,
