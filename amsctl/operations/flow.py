@@ -377,17 +377,6 @@ def _words(value: object) -> str:
     return ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
-def check_manifests(plan: Plan, manifests_sha256: str) -> None:
-    """Stale unless the manifests are byte for byte those that were planned."""
-    if plan.origin.manifests_sha256 != manifests_sha256:
-        raise Stale(
-            "the manifests are no longer those that were planned",
-            expected=plan.origin.manifests_sha256[:16] + "…",
-            found=manifests_sha256[:16] + "…",
-            hint="check out the commit that was planned, or plan again",
-        )
-
-
 def check_age(plan: Plan, clock: Clock) -> None:
     """Stale when the plan has expired."""
     now = stamp(clock)

@@ -132,17 +132,6 @@ def _indent_of(text: bytes) -> str | None:
     return text[2 : max(2, text.find(b'"'))].decode("ascii", "replace")
 
 
-def decode_text(content: bytes) -> Plan:
-    """The plan whose text ``content`` is, exactly; PlanFileError otherwise."""
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise PlanFileError("this is not a plan", hint="make the plan again with amsctl plan -o") from None
-    plan = decode(value)
-    check_text(plan, content, value)
-    return plan
-
-
 # --- encode ---
 
 
