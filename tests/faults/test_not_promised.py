@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 import pytest
 
-from amsctl.applying.means import Barrier
-from amsctl.config import Auth, Environment, Project, Requests
-from amsctl.model import AccountKey, DesiredAccount, DesiredExecutionFirm, DesiredRow, Owner
+from amsctl.model import AccountKey, DesiredAccount, DesiredExecutionFirm, DesiredRow
 from tests.faults import loop as virtual
 from tests.faults.checker import judge
-from tests.faults.server import Account, Dialect, Json, Server
+from tests.faults.server import Account, Json, Server
 from tests.faults.simulate import Simulation, played
 from tests.faults.transport import Weather
-from tests.faults.worlds import AMS, FIRM, HERE, NO_MANIFESTS, PRODUCTS, URL, Wishes, World, world_of
+from tests.faults.worlds import AMS, FIRM, HERE, PRODUCTS, World, quiet_world
 
 ROW, OTHER_ROW = ("3N1", PRODUCTS[0]), ("3N1", PRODUCTS[1])
 Edit = Callable[[Account, list[Json]], None]
@@ -51,20 +48,11 @@ EDITS: dict[str, tuple[Edit, Callable[[Account], bool]]] = {
 
 def _world(post: dict[str, float], *, short: int | None = None) -> World:
     """One account, one leg of the execution firm's side to tighten (and perhaps another to set); nothing goes wrong but ``post``."""
-    world = world_of(Random(0))
     row = DesiredRow(execution_firm=ROW[0], product=ROW[1], legs=(40, short, None, None), sources=(HERE,) * 4, source=HERE, unset=False)
     firms = (DesiredExecutionFirm(id=ROW[0], source=HERE, rows=(row,)),)
-    wishes = Wishes((DesiredAccount(key=AccountKey(FIRM, "DV1"), source=HERE, execution_firms=firms),), f"sha256:{'1' * 64}")
-    world.accounts = {"DV1": Account("A", {"3N1": False, "OFF": False}, {ROW: (50, 50, 50, 50), OTHER_ROW: (7, 7, 7, 7)})}
-    world.dialect = Dialect()
-    world.project = Project(root=NO_MANIFESTS, source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0), guards={})
-    world.environment = Environment(name="sim", url=URL, auth=Auth())
-    world.wishes, world.wished = wishes, [["DV1", ["leg", *ROW, 0], 40]]
-    world.weather = Weather(post=post)
-    world.barrier = Barrier.ACCOUNT
-    world.crash = world.pause = world.jump = world.skew = world.signal = world.meddling = 0.0
-    world.slow_disk = world.full_disk = world.power = 0.0
-    return world
+    listed = (DesiredAccount(key=AccountKey(FIRM, "DV1"), source=HERE, execution_firms=firms),)
+    accounts = {"DV1": Account("A", {"3N1": False, "OFF": False}, {ROW: (50, 50, 50, 50), OTHER_ROW: (7, 7, 7, 7)})}
+    return quiet_world(accounts, listed, [["DV1", ["leg", *ROW, 0], 40]], Weather(post=post))
 
 
 @dataclass(frozen=True)

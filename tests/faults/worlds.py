@@ -168,6 +168,23 @@ def world_of(rng: Random) -> World:
     )
 
 
+def quiet_world(
+    accounts: dict[str, Account], listed: tuple[DesiredAccount, ...], wished: list[Any], weather: Weather | None = None
+) -> World:
+    """One person with these wishes of the execution firm's side; nothing goes wrong but what ``weather`` brings."""
+    world = world_of(Random(0))
+    world.accounts, world.dialect = accounts, Dialect()
+    world.project = Project(root=NO_MANIFESTS, source=HERE, ownership=(Owner.EF,), requests=Requests(retries=0), guards={})
+    world.environment = Environment(name=AMS, url=URL, auth=Auth())
+    world.wishes, world.wished = Wishes(listed, f"sha256:{'1' * 64}"), wished
+    world.weather = weather or Weather()
+    world.barrier = Barrier.ACCOUNT
+    world.second = False
+    world.crash = world.pause = world.jump = world.skew = world.signal = world.meddling = 0.0
+    world.slow_disk = world.full_disk = world.power = 0.0
+    return world
+
+
 def _account(rng: Random) -> Account:
     efs = sorted(rng.sample(EXECUTION_FIRMS, rng.randint(1, 3)))
     keys = [(ef, product) for ef in efs for product in PRODUCTS]
