@@ -12,8 +12,8 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Nothing a person has exported may change what is installed or imported.
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PIP_TARGET PIP_PREFIX PIP_USER
+# Nothing a person has exported may change what is installed or imported, nor make each of the tests' processes compile amsctl anew.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE PIP_TARGET PIP_PREFIX PIP_USER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SOURCES := $(wildcard amsctl tests tools benchmarks)

@@ -38,6 +38,18 @@ settings.register_profile(
 settings.load_profile("amsctl")
 
 
+UNMEASURED = ("alone", "browser", "chaos", "hostile")
+"""Folders whose tests do not count for coverage: what they go through is met by the tests of its own room, and a tracer doubles the time that they take."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See ``UNMEASURED``."""
+    folders = tuple(Path(__file__).parent / name for name in UNMEASURED)
+    for item in items:
+        if any(folder in item.path.parents for folder in folders):
+            item.add_marker(pytest.mark.no_cover)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A shell starts what it puts into the background with SIGINT ignored, and so would be whatever the tests start and interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
