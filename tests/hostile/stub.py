@@ -19,7 +19,11 @@ PRODUCT: Final = "CJ.FUT.NYMEX"
 ACCOUNT: Final[Mapping[str, object]] = {"service": "ICC", "clearingFirm": FIRM.name, "accountNumber": NUMBER}
 BODIES: Final[Mapping[str, Mapping[str, object]]] = {
     "/myFirms/": {"entitlements": [{"service": "ICC", "clearingFirms": [{"firmName": FIRM.name, "clearingId": FIRM.clearing_id}]}]},
-    "/accounts/": {"clearingAccounts": [{"accountNumber": NUMBER, "status": "Active", "executionFirms": []}], "counts": 1},
+    "/accounts/": {
+        "service": "ICC",
+        "clearingAccounts": [{"clearingFirm": FIRM.name, "accountNumber": NUMBER, "status": "Active", "executionFirms": []}],
+        "counts": 1,
+    },
     "/accountLimitsUtilization/": {
         **ACCOUNT,
         "limits": [
@@ -31,6 +35,7 @@ BODIES: Final[Mapping[str, Mapping[str, object]]] = {
     },
     "/efStatus/": {**ACCOUNT, "executionFirms": [{"efId": "3N1", "suspended": "N"}], "limit": 50, "offset": 1, "availableOffsets": 1},
     "/eligibleProducts/": {
+        **ACCOUNT,
         "products": [{"executionFirm": "3N1", "productList": [{"product": PRODUCT}]}],
         "limit": 50,
         "offset": 1,
