@@ -53,7 +53,7 @@ MEASURED = 100
     "first", [pytest.param(first, marks=[pytest.mark.no_cover] if first >= MEASURED else []) for first in range(0, SEEDS, CHUNK)]
 )
 def test_no_promise_is_broken(first: int, tallies: Path) -> None:
-    """Whatever goes wrong, every promise that the checker knows is kept, in each of 500 worlds and more; in a campaign, all that can go wrong did so.
+    """Whatever goes wrong, every promise that the checker knows is kept, in each of 500 worlds and more, and all that can go wrong did so.
 
     The latter is looked at by whichever part comes last.
     """
@@ -63,12 +63,16 @@ def test_no_promise_is_broken(first: int, tallies: Path) -> None:
     part.replace(part.with_suffix(".json"))
     assert tally.failing == {}
     done = sorted(tallies.glob("*.json"))
-    if CAMPAIGN > 1 and len(done) == SEEDS // CHUNK:  # 500 seeds do not meet everything
+    if len(done) == SEEDS // CHUNK:
         whole = Tally()
         for path in done:
             told = json.loads(path.read_text(encoding="utf-8"))
             whole.add(Tally(seeds=told["seeds"], counts=Counter(told["counts"]), faults=Counter(told["faults"])))
-        assert unmet(whole) == []
+        assert [one for one in unmet(whole) if CAMPAIGN > 1 or one not in TOO_RARE] == []
+
+
+TOO_RARE = {"no seed met late-after-crash"}
+"""What 500 seeds need not meet."""
 
 
 def unmet(tally: Tally) -> list[str]:
