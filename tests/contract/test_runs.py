@@ -7,6 +7,7 @@ import json
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -405,7 +406,9 @@ def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
     text = config.read_text().replace(
         "perSecond: unlimited, settleSeconds: 0.2", "perSecond: 3, rowsPerPost: 1, timeoutSeconds: 1, settleSeconds: 0.2"
     )
-    allowed = '  windows:\n    - {name: w, effect: allow, timeZone: UTC, rrule: FREQ=DAILY, start: "2026-01-01T00:00", duration: PT12H}\n'
+    close = (int(time.time()) // 60 + 120) * 60
+    start = datetime.fromtimestamp(close - 43_200 - 30 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M")
+    allowed = f'  windows:\n    - {{name: w, effect: allow, timeZone: UTC, rrule: FREQ=DAILY, start: "{start}", duration: PT12H}}\n'
     config.write_text(text + allowed, encoding="utf-8")
     products = [f"X{number:02}.FUT.CBT" for number in range(14)]
     held = sandbox.book.account("DV10121801A")
@@ -416,10 +419,8 @@ def test_a_run_that_would_be_cut_off_by_the_close_of_a_window_does_not_begin(
     limits = ", ".join(f"{product}: {{ef: {{long: 99}}}}" for product in products)
     write(project, f"executionFirms: {{3N1: {{limits: {{{limits}}}}}}}")
     plan = saved(project, run)
-    noon = int(time.time() // 86_400) * 86_400 + 43_200
-    monkeypatch.setattr(SystemClock, "wall", lambda self: noon - seconds)  # it stands still: how long the run takes here is no matter
+    monkeypatch.setattr(SystemClock, "wall", lambda self: close - seconds)  # it stands still: how long the run takes here is no matter
     monkeypatch.setattr("amsctl.operations.runs.MOST_CLOCK_OFFSET_SECONDS", 90_000.0)
-    monkeypatch.setattr("amsctl.operations.flow.check_age", lambda plan, clock: None)
     ran = applied(run, project, plan)
     assert (ran.code, len(posts(sandbox))) == (code, sent), ran.err + ran.out
     assert set(outcomes(ran)) == ({"blocked"} if code else {"verified"})
