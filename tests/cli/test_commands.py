@@ -188,9 +188,8 @@ def test_fmt_without_a_project(run: Run, tmp_path: Path) -> None:
 def saved(tmp_path: Path) -> Path:
     (tmp_path / "plan.json").write_text(json_text(encode(real_plan())))
     (tmp_path / "rich.json").write_text(json_text(encode(rich_plan())))
-    (tmp_path / "whole.json").write_text(json_text(encode(openable(rich_plan()))))
     (tmp_path / "other.json").write_text(json_text(encode(openable(quiet_plan()))))
-    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(openable(rich_plan())))))
+    (tmp_path / "report.json").write_text(json_text(encode_report(bad_report(real_plan()))))
     return tmp_path
 
 
@@ -229,7 +228,7 @@ def test_show_a_report(run: Run, saved: Path) -> None:
     alone = run("show", str(saved / "report.json"))
     assert alone.code == 0
     assert alone.out.splitlines()[-1].endswith("exit code 6.")
-    assert "Apply to new-release" in run("show", str(saved / "report.json"), "--plan", str(saved / "whole.json")).out
+    assert "Apply to x" in run("show", str(saved / "report.json"), "--plan", str(saved / "plan.json")).out
     document = json.loads(run("show", str(saved / "report.json"), "--format", "json").out)
     assert_valid("report.v1", document)
     assert_valid("report.v1", encode_report(good_report(rich_plan())))
