@@ -56,7 +56,7 @@ def command(
     plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
     if out is not None:
         write_plan(plan, out)
-        session.console.note(f"plan saved to {out}")
+        session.console.note(f"plan saved to {session.seen(out)}")
     warn_of_ledger(session)
     session.console.result("".join(plan_in(form, plan, session.console.look, limit_bytes=MARKDOWN_BYTES[size])))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

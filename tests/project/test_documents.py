@@ -73,6 +73,44 @@ def test_a_page_that_lies_is_found(tmp_path: Path) -> None:
     assert run_tour.run_page(page) == "```console\n$ echo one\none\n$ false\n$ echo $?\n1\n```\n"
 
 
+def test_a_page_must_work_as_it_is_typed(tmp_path: Path) -> None:
+    """Where a page goes wrong for who types it along: in the clone, with a job that it never stops, in a folder that it never makes."""
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ git ls-files | wc -l\n0\n$ sleep 9 & echo stop it with care\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"leaves running: .*sleep 9"):
+        run_tour.run_page(page)
+    page.write_text("```console\n$ git ls-files | wc -l\n0\n$ sleep 9 &\n$ kill %1\n$ jobs -r\n```\n", encoding="utf-8")
+    run_tour.SERVING, kept = "", run_tour.SERVING
+    try:
+        assert run_tour.run_page(page) == page.read_text(encoding="utf-8").replace("\n0\n", "\n1\n")
+    finally:
+        run_tour.SERVING = kept
+    page.write_text("```yaml file=nowhere/a.yaml\na: 1\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"makes no folder for nowhere/a\.yaml"):
+        run_tour.run_page(page)
+
+
+@pytest.mark.parametrize("name", TOURS)
+def test_tours_start_in_a_folder_of_their_own(name: str) -> None:
+    """The reader of a page comes out of a clone, or out of another page: the first command makes an empty folder that no other page makes."""
+    first = next(next(run_tour.commands_of(body)) for language, body in blocks(ROOT / name) if language == "console")[1]
+    found = re.fullmatch(r"mkdir (~/[a-z]+) && cd \1", first)
+    assert found, first
+    others = [ROOT / other for other in TOURS if other != name]
+    assert all(f"mkdir {found[1]} " not in page.read_text(encoding="utf-8") for page in others)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_are_named_in_sight(page: Path) -> None:
+    """The info string of a block is not shown: the line above it names the file."""
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        named = re.search(r"file=(\S+)", match["info"])
+        if named is not None:
+            above = text[: match.start()].rstrip().rsplit("\n", 1)[-1]
+            assert above.startswith(f"`{named[1]}`"), named[1]
+
+
 def test_a_tour_is_the_same_in_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """amsctl names the pipeline that it runs in; a page shows what a person sees."""
     for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILD_URL"):
