@@ -80,7 +80,7 @@ def command(
 def _ask(session: Session) -> None:
     if not session.console.interactive:
         raise ApprovalMissing(
-            "nobody can be asked here", expected="a terminal", found="none", hint="look at the plan, and pass --digest with its digest"
+            "cannot prompt: no terminal", expected="a terminal", found="none", hint="look at the plan, and pass --digest with its digest"
         )
     if not session.console.ask("Approve this plan? Only yes is taken for a yes:"):
         raise ApprovalMissing("declined", hint="nothing was signed")

@@ -74,7 +74,7 @@ def log_text(log: Log, look: Look = PLAIN) -> str:
     told.sort(key=lambda entry: entry[0], reverse=True)
     lines = [line for _, entry in told for line in (*entry, "")]
     if not told:
-        lines = ["The ledger tells of nothing like that."]
+        lines = ["The ledger has no such record."]
     if log.more:
         lines.append(look.quiet("There are older ones: --limit N shows more."))
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -196,7 +196,7 @@ def blame_text(blamed: Sequence[Blamed], look: Look = PLAIN, *, environment: str
     runs = {move.run.id: move.run for one in blamed for move in _moves(one)}
     newest_first = sorted(runs, key=lambda name: (runs[name].at, name), reverse=True)
     numbers = {name: number for number, name in enumerate(newest_first, 1)}
-    lines = [] if blamed else [f"The ledger tells of no change of this at {visible(environment)}."]
+    lines = [] if blamed else [f"The ledger has no such change at {visible(environment)}."]
     for account, of_account in groupby(blamed, key=lambda one: one.subject.account):
         lines += _headline(look.bold(visible(str(account))), str(account), environment, url, look)
         lines += _blamed_lines(list(of_account), numbers, look)

@@ -112,7 +112,7 @@ def test_log_names_the_runs(shell: Shell) -> None:
     assert first["run"] not in fewer
     assert "There are older ones" in fewer
     assert "There are older ones" not in text
-    assert shell("ledger", "log", "--since", "2100-01-01").out == "The ledger tells of nothing like that.\n"
+    assert shell("ledger", "log", "--since", "2100-01-01").out == "The ledger has no such record.\n"
     assert shell("ledger", "log", "--limit", "0", code=64).out == ""
 
 
@@ -146,8 +146,8 @@ def test_blame_names_who_moved_each_limit(shell: Shell) -> None:
     assert "    ef long     300 → 290  " in text
     assert f"[1] {second['run']}  done\n" in text
     assert "why: RISK-2 second\n" in text
-    assert shell("ledger", "blame", "DV10121801A", "350").out == "The ledger tells of no change of this at sandbox.\n"
-    assert shell("-e", "live", "ledger", "blame", "DV10121801A").out == "The ledger tells of no change of this at live.\n"
+    assert shell("ledger", "blame", "DV10121801A", "350").out == "The ledger has no such change at sandbox.\n"
+    assert shell("-e", "live", "ledger", "blame", "DV10121801A").out == "The ledger has no such change at live.\n"
 
 
 def lose_the_next_answer(shell: Shell, sandbox: Sandbox) -> None:

@@ -254,8 +254,8 @@ def test_a_ticket_is_told_once() -> None:
 
 def test_nothing_to_tell() -> None:
     """Each says so in a sentence."""
-    assert log_text(Log(runs=(), acts=(), more=False)) == "The ledger tells of nothing like that.\n"
-    assert blame_text((), environment="sandbox", url=URL) == "The ledger tells of no change of this at sandbox.\n"
+    assert log_text(Log(runs=(), acts=(), more=False)) == "The ledger has no such record.\n"
+    assert blame_text((), environment="sandbox", url=URL) == "The ledger has no such change at sandbox.\n"
     assert lock_status_text((), (), names={}) == "Nothing is locked or frozen.\n"
     assert settled_text(()) == "No account is in quarantine: nothing had to be resolved.\n"
 
