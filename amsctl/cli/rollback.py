@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Examples:
-  amsctl rollback 20261123T231726Z-ab12cd -o back.json
-  amsctl show back.json
-  amsctl apply back.json        as any other plan: checked, ordered, recorded
+  amsctl rollback 20261123T231726Z-ab12cd -o back.plan.json
+  amsctl show back.plan.json
+  amsctl apply back.plan.json   as any other plan: checked, ordered, recorded
 """
 
 
