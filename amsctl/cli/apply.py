@@ -25,9 +25,9 @@ Examples:
   amsctl apply plan.json --format json --events events.jsonl
   amsctl apply plan.json --barrier run --reason "RISK-1234 client default"
   amsctl apply                  plan, show, ask, apply
-  amsctl apply plan.json --override raised@sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa   it is meant
-  amsctl apply plan.json --approval sam.approval.json   with an approval that does not lie beside it
-  amsctl apply plan.json --reviews reviews.json --merged "$GITHUB_SHA"   in a release pipeline
+  amsctl apply p.json --override raised@sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa
+  amsctl apply plan.json --approval sam.approval.json   not beside the plan
+  amsctl apply plan.json --reviews reviews.json --merged "$GITHUB_SHA"
   amsctl apply --auto-approve   in a pipeline, on an unprotected environment
 """
 

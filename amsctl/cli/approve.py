@@ -16,9 +16,9 @@ from amsctl.views.plan_text import plan_text
 
 EPILOG = """\
 Examples:
-  amsctl approve plan.json --key ~/.ssh/id_ed25519   shows the plan, asks, signs
-  amsctl approve plan.json --key approver.pub        an agent or a token holds the key
-  amsctl approve plan.json --digest sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa   it was looked at
+  amsctl approve plan.json --key ~/.ssh/id_ed25519  shows the plan, asks, signs
+  amsctl approve plan.json --key approver.pub       an agent holds the key
+  amsctl approve plan.json --digest sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa
   amsctl approve plan.json --verdict verdict.json --reason "RISK-1234"
 """
 

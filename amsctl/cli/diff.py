@@ -12,7 +12,7 @@ from amsctl.errors import ExitCode
 EPILOG = """\
 Examples:
   amsctl diff reviewed.json fresh.json
-  amsctl diff --detailed-exitcode reviewed.json fresh.json   2 when they do not do the same
+  amsctl diff --detailed-exitcode reviewed.json fresh.json   2 when they differ
   amsctl diff reviewed.json fresh.json --format json | jq .new
 """
 

@@ -165,7 +165,7 @@ def verify_command(session: Session, anchor_text: str | None, form: str) -> int:
 
 HEAD_EPILOG = """\
 Examples:
-  amsctl ledger head > ledger-head.txt       keep it as an artifact of the pipeline
+  amsctl ledger head > ledger-head.txt       an artifact of the pipeline
   git notes append -m "$(amsctl ledger head)"
   amsctl ledger verify --head "$(cat ledger-head.txt)"
 """

@@ -232,6 +232,17 @@ def test_what_the_sandbox_says(arguments: tuple[str, ...]) -> None:
     assert ("API ID: API_SANDBOX" in err.getvalue()) is ("--auth" in arguments)
 
 
+def test_a_table_fits_the_terminal_and_a_row_is_a_line_elsewhere(run: Run, project: Path, sandbox: Sandbox) -> None:
+    """Rows are broken for a person alone: grep and awk count on a line each."""
+    narrow = {"COLUMNS": "80", "NO_COLOR": "1"}
+    seen = run("-C", str(project), "get", "accounts", terminal=True, environ=narrow).out.splitlines()
+    assert max(map(len, seen)) <= 80
+    piped = run("-C", str(project), "get", "accounts", environ=narrow).out.splitlines()
+    assert piped[0].split()[-2:] == ["EXECUTION", "FIRMS"]
+    assert max(map(len, piped)) > 80
+    assert len(piped) < len(seen)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
