@@ -38,7 +38,6 @@ help:
 
 demo: $(READY)
 	@$(BIN)/amsctl demo
-	@echo "amsctl is in $(BIN). To have it on your path in this shell: . $(BIN)/activate"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term-missing:skip-covered

@@ -2,20 +2,21 @@
 
 ``python tools/run_tour.py README.md docs/tutorial.md`` fails when a page no longer tells the truth; ``--write`` puts the new output into the page.
 
-A page is run from top to bottom in one empty folder. In a ```console block, a line ``$ …`` is a command (continued by lines that begin with ``> ``)
-and what follows is its output, standard output and standard error together; what it exports, and the folder that it
-goes to, hold for the next one. A ```yaml block whose info string has ``file=PATH`` is written to that path first.
-``amsctl sandbox`` is started in the background on a free port, which stands in for the port 8480 that the page speaks of; ``$ ^C`` ends it.
+A page is run from top to bottom in one bash with job control, and starts where its reader is: inside a git checkout that has nothing to do with it. In a
+```console block, a line ``$ …`` is a command (continued by lines that begin with ``> ``), typed into that bash as it stands, and what follows is its
+output, standard output and standard error together. A ```yaml block whose info string has ``file=PATH`` is saved there first; its folder must exist.
+A sandbox listens on a free port, which stands in for the port 8480 that the page names; a command that ends with ``&`` is waited for until it serves.
 Times, digests, durations and temporary paths are not compared. Blocks of any other language are not run.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
-import shlex
-import signal
+import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,6 +32,11 @@ from amsctl.provenance.people import host, user
 ROOT = Path(__file__).resolve().parent.parent
 PORT = "8480"
 COMMAND_SECONDS = 60
+READERS_HOME = "/home/ann"
+"""What a page shows for the home folder of whoever follows it."""
+SERVING = "stop it with"
+"""What the sandbox says once it serves."""
+MARK = "--- the shell is ready ---"
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 
 MASKS = (
@@ -47,41 +53,70 @@ MASKS = (
 
 @dataclass(slots=True)
 class Tour:
-    """One page being run: the folder it runs in, its working directory, the last exit status, the sandbox if there is one."""
+    """Pages being run: the home folder of their reader, and the shell that the reader types into."""
 
     home: Path
     port: int
-    here: Path = field(init=False)
-    status: int = 0
-    sandbox: subprocess.Popen[str] | None = None
+    clone: Path = field(init=False)
+    shell: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.here = self.home
+        self.clone = self.home / "clone"
+        example = self.clone / "examples" / "limits" / "amsctl.yaml"  # what a clone of amsctl holds, and a folder of its reader is not
+        example.parent.mkdir(parents=True)
+        shutil.copy(ROOT / "examples" / "limits" / "amsctl.yaml", example)
+        for command in (["init", "-q", "-b", "main", "."], ["add", "."], ["commit", "-q", "-m", "A"]):
+            subprocess.run(["git", *command], cwd=self.clone, env=self._environment(), check=True, stdin=subprocess.DEVNULL)
+        # What the shell itself says of its jobs is no part of a page; what commands say is.
+        self.shell = subprocess.Popen(
+            ["bash", "--norc", "--noprofile"], cwd=self.clone, env=self._environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._typed("set -m")
 
     def run(self, command: str) -> str:
         """What a command prints, with the page's port in it."""
         self._point_to_sandbox()
-        if command == "^C":
-            return self._stop_sandbox()
-        if re.match(r"amsctl (.* )?sandbox\b", command):
-            return self._start_sandbox(command)
-        after, exported = self.home / ".where", self.home / ".exported"
-        before = f". '{exported}'\n" if exported.exists() else ""
-        script = f"{before}(exit {self.status})\n{command}\nstatus=$?; pwd > '{after}'; export -p > '{exported}'; exit $status"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self.here, env=self._environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=COMMAND_SECONDS, check=False,
-        )  # fmt: skip
-        self.status = done.returncode
-        if after.exists():
-            self.here = Path(after.read_text(encoding="utf-8").strip())
-            after.unlink()
-        return self._as_on_the_page(done.stdout)
+        return self._as_on_the_page(self._typed(command))
+
+    def here(self) -> Path:
+        """The folder that the reader is in."""
+        return Path(self._typed("pwd").strip())
 
     def close(self) -> None:
-        """End what still runs."""
-        if self.sandbox is not None:
-            self._stop_sandbox()
+        """End the shell and what still runs in it."""
+        assert self.shell.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.shell.stdin.write(b"kill $(jobs -p); wait; exit\n")
+            self.shell.stdin.close()
+        self.shell.wait(timeout=COMMAND_SECONDS)
+        assert self.shell.stdout is not None
+        self.shell.stdout.close()
+
+    def _typed(self, command: str) -> str:
+        """What a command prints, the status of the one before it in ``$?``. A job that was told to end has ended when the next command is typed."""
+        assert self.shell.stdin is not None
+        wait = "wait; " if re.match(r"kill %\d", command) else ""
+        script = f"(exit ${{__status:-0}})\n{{ {command}\n}} < /dev/null 2>&1\n__status=$?; {wait}printf %s '{MARK}'\n"
+        self.shell.stdin.write(script.encode())
+        self.shell.stdin.flush()
+        return self._heard(until=SERVING if command.endswith("&") else "")
+
+    def _heard(self, *, until: str) -> str:
+        """What the shell prints up to the mark, and up to the line of a job that serves."""
+        assert self.shell.stdout is not None
+        stream, heard, deadline = self.shell.stdout.fileno(), b"", time.monotonic() + COMMAND_SECONDS
+        while (
+            MARK not in (text := heard.decode("utf-8", "replace"))
+            or until not in text
+            or (until and not text.replace(MARK, "").endswith("\n"))
+        ):
+            ready, _, _ = select.select([stream], [], [], max(0, deadline - time.monotonic()))
+            piece = os.read(stream, 65536) if ready else b""
+            if not piece:
+                raise AssertionError(f"the command did not end, or the shell did: {text}")
+            heard += piece
+        return text.replace(MARK, "")
 
     def _environment(self) -> dict[str, str]:
         # A page shows what a person sees: in a pipeline, amsctl would name it as the one who runs this.
@@ -107,31 +142,7 @@ class Tour:
                 path.write_text(changed, encoding="utf-8")
 
     def _as_on_the_page(self, text: str) -> str:
-        return text.replace(f"127.0.0.1:{self.port}", f"127.0.0.1:{PORT}").replace(str(self.home), "/tmp/tour")
-
-    def _start_sandbox(self, command: str) -> str:
-        assert self.sandbox is None, "the page starts a second sandbox"
-        log = self.home / ".sandbox.log"
-        arguments = shlex.split(command.removesuffix("&"))
-        with log.open("w", encoding="utf-8") as stream:
-            self.sandbox = subprocess.Popen(
-                [*arguments, "--port", str(self.port)], cwd=self.here, env=self._environment(), stdin=subprocess.DEVNULL,
-                stdout=stream, stderr=subprocess.STDOUT, text=True,
-            )  # fmt: skip
-        deadline = time.monotonic() + COMMAND_SECONDS
-        while time.monotonic() < deadline and self.sandbox.poll() is None:
-            text = log.read_text(encoding="utf-8")
-            if "Ctrl-C" in text and text.endswith("\n"):
-                return self._as_on_the_page(text)
-            time.sleep(0.05)
-        raise AssertionError(f"the sandbox did not start: {log.read_text(encoding='utf-8')}")
-
-    def _stop_sandbox(self) -> str:
-        assert self.sandbox is not None, "there is no sandbox to end"
-        self.sandbox.send_signal(signal.SIGINT)
-        self.sandbox.wait(timeout=COMMAND_SECONDS)
-        self.sandbox = None
-        return ""
+        return text.replace(f"127.0.0.1:{self.port}", f"127.0.0.1:{PORT}").replace(str(self.home), READERS_HOME)
 
 
 def masked(text: str) -> str:
@@ -170,8 +181,8 @@ def replayed(page: str, tour: Tour) -> str:
         language, _, options = match["info"].strip().partition(" ")
         named = re.search(r"file=(\S+)", options)
         if named is not None:
-            path = tour.here / named.group(1)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = tour.here() / named.group(1)
+            assert path.parent.is_dir(), f"the page makes no folder for {named.group(1)}"
             path.write_text(match["body"], encoding="utf-8")
         if language != "console":
             return match.group()
@@ -186,7 +197,7 @@ def replayed(page: str, tour: Tour) -> str:
 
 
 def run_page(path: Path) -> str:
-    """The text of a page with what its commands print now."""
+    """The text of a page with what its commands print now. A page that leaves a job behind is in the way of the next one: AssertionError."""
     with tempfile.TemporaryDirectory(prefix="tour-") as folder, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -195,12 +206,16 @@ def run_page(path: Path) -> str:
         (home / ".bin").mkdir()
         script = home / ".bin" / "amsctl"
         script.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom amsctl.cli.main import main\nsys.exit(main())\n"
+            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom amsctl.cli.main import main\n"
+            f"sys.exit(main(sys.argv[1:] + ['--port', '{port}'] * ('sandbox' in sys.argv[1:2])))\n"
         )
         script.chmod(0o755)
         tour = Tour(home=home, port=port)
         try:
-            return replayed(path.read_text(encoding="utf-8"), tour)
+            text = replayed(path.read_text(encoding="utf-8"), tour)
+            left = tour.run("jobs -r")
+            assert not left, f"the page leaves running: {left}"
+            return text
         finally:
             tour.close()
 

@@ -25,9 +25,9 @@ Examples:
   amsctl apply plan.json --format json --events events.jsonl
   amsctl apply plan.json --barrier run --reason "RISK-1234 client default"
   amsctl apply                  plan, show, ask, apply
-  amsctl apply plan.json --override raised@sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa   it is meant
-  amsctl apply plan.json --approval sam.approval.json   with an approval that does not lie beside it
-  amsctl apply plan.json --reviews reviews.json --merged "$GITHUB_SHA"   in a release pipeline
+  amsctl apply p.json --override raised@sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa
+  amsctl apply plan.json --approval sam.approval.json   not beside the plan
+  amsctl apply plan.json --reviews reviews.json --merged "$GITHUB_SHA"
   amsctl apply --auto-approve   in a pipeline, on an unprotected environment
 """
 
@@ -53,7 +53,7 @@ Examples:
 @click.option(
     "--merged",
     metavar="COMMIT",
-    help="The commit that was merged: the branch of record has it, and still says what was planned of the accounts that change.",
+    help="The merged commit. The branch of record must contain it and still declare the planned values for the changed accounts.",
 )
 @base_option
 @run_options
@@ -154,7 +154,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
 def _ask(session: Session) -> None:
     if not session.console.interactive:
         raise ApprovalMissing(
-            "nobody can be asked here", expected="a terminal", found="none", hint="apply a saved plan, or pass --auto-approve"
+            "cannot prompt: no terminal", expected="a terminal", found="none", hint="apply a saved plan, or pass --auto-approve"
         )
     if not session.console.ask("Apply these changes? Only yes is taken for a yes:"):
         raise ApprovalMissing("declined", hint="nothing was written")

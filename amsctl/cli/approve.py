@@ -16,9 +16,9 @@ from amsctl.views.plan_text import plan_text
 
 EPILOG = """\
 Examples:
-  amsctl approve plan.json --key ~/.ssh/id_ed25519   shows the plan, asks, signs
-  amsctl approve plan.json --key approver.pub        an agent or a token holds the key
-  amsctl approve plan.json --digest sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa   it was looked at
+  amsctl approve plan.json --key ~/.ssh/id_ed25519  shows the plan, asks, signs
+  amsctl approve plan.json --key approver.pub       an agent holds the key
+  amsctl approve plan.json --digest sha256:6f1ed002ab55c0a4e1d3b2f58d7790aa
   amsctl approve plan.json --verdict verdict.json --reason "RISK-1234"
 """
 
@@ -80,7 +80,7 @@ def command(
 def _ask(session: Session) -> None:
     if not session.console.interactive:
         raise ApprovalMissing(
-            "nobody can be asked here", expected="a terminal", found="none", hint="look at the plan, and pass --digest with its digest"
+            "cannot prompt: no terminal", expected="a terminal", found="none", hint="look at the plan, and pass --digest with its digest"
         )
     if not session.console.ask("Approve this plan? Only yes is taken for a yes:"):
         raise ApprovalMissing("declined", hint="nothing was signed")

@@ -80,7 +80,7 @@ def comment_command(session: Session, file: str, marker: str, plan: str | None) 
 REVIEWS_EPILOG = """\
 Examples:
   amsctl ci reviews -o reviews.json
-  amsctl ci reviews -o reviews.json --commit "$GITHUB_SHA" --artifact amsctl-plan
+  amsctl ci reviews -o reviews.json --commit "$SHA" --artifact amsctl-plan
 """
 
 

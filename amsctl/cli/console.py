@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TextIO
 from amsctl.cli.terminal import is_terminal
 from amsctl.views.escape import visible
 from amsctl.views.json_text import json_line, json_text
+from amsctl.views.layout import wrap
 from amsctl.views.style import Look
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Console:
                 level = str(fields.pop("severity")).replace("note", "info")
                 self._log(level, message, {name: part for name, part in fields.items() if part is not None})
             else:
-                self._write(diagnostic_line(diagnostic, look) + "\n")
+                self._write(self._broken(diagnostic_line(diagnostic, look)) + "\n")
 
     def show(self, text: str) -> None:
         """Write a view to standard error, such as the plan above a question; with JSON logs, nothing."""
@@ -221,7 +222,11 @@ class Console:
                 prefix = look.quiet("debug") + ": "
             case _:
                 prefix = ""
-        self._write(prefix + visible(message) + "\n")
+        self._write(self._broken(prefix + visible(message)) + "\n")
+
+    def _broken(self, line: str) -> str:
+        """A message on one line, which a terminal would break within words, broken between them; as it is where there is no terminal."""
+        return "\n".join(wrap(line, width=self.width(self.stderr), indent="  ", first="")) if is_terminal(self.stderr) else line
 
     def _write(self, text: str) -> None:
         self._close_line()

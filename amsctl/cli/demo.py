@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 from typing import Final
 
 import click
@@ -16,12 +18,16 @@ from amsctl.views.escape import visible
 
 EPILOG = """\
 Examples:
-  amsctl demo                  everything in a temporary folder
-  amsctl demo --keep limits    keep the limits repository in ./limits
+  amsctl demo                       everything in a temporary folder
+  amsctl demo --keep ~/demo-limits  keep the limits repository there
 """
 
 EXAMPLE_URL: Final = "http://127.0.0.1:8480/rest/v2"
 """Where the example's project file expects the sandbox; the demo puts its own in place of it."""
+SCHEMA_LINE: Final = "# yaml-language-server: $schema=.."
+"""How the line of a file of the example begins that names its schema in the clone of amsctl."""
+KEPT: Final = "~/demo-limits"
+"""Where the demo offers to keep its repository: a name that no page uses, and outside a clone, whose branch of record would rule it."""
 EPHEMERAL: Final = "  ledger: {ephemeral: accepted}\n"
 """What the demo writes into its copy: its own ledger, which ends with it."""
 
@@ -56,6 +62,7 @@ def command(session: Session, keep: str | None) -> int:
                 found=problem.strerror or str(problem),
                 hint="name a folder that does not exist yet",
             ) from None
+        _forget_schemas(folder)
         _replace(folder, EXAMPLE_URL, sandbox.url)
         # In a pipeline, too: what the demo writes is at a sandbox that ends with it, and so may its record.
         _replace(folder, "  environments:\n", f"{EPHEMERAL}  environments:\n")
@@ -71,17 +78,41 @@ def command(session: Session, keep: str | None) -> int:
             # What is kept belongs to ``amsctl sandbox``.
             _replace(folder, sandbox.url, EXAMPLE_URL)
             _replace(folder, EPHEMERAL, "")
-        say(_NEXT.format(folder=visible(keep) if keep else "limits", init="" if keep else "\n  amsctl demo --keep limits"))
+        say(
+            _NEXT.format(
+                activate=_activate(session), folder=visible(keep) if keep else KEPT, init="" if keep else f"\n  amsctl demo --keep {KEPT}"
+            )
+        )
     return 0
 
 
 _NEXT: Final = """\
-Done: the second plan found no changes. What to try next:{init}
+Done: the second plan found no changes. What to try next:{activate}{init}
   amsctl sandbox                 the same AMS as a server, on port 8480
-  amsctl -C {folder} get limits    what it holds
+  amsctl -C {folder} get limits
+                                 what it holds, in a second terminal
   edit a limit below {folder}/, then amsctl -C {folder} plan
-  amsctl init my-limits          a repository of your own
+  amsctl init ~/my-limits        a repository of your own, outside this one
 """
+
+
+def _activate(session: Session) -> str:
+    """The line that puts amsctl on the path, where it lies in a virtual environment and is not there yet."""
+    if shutil.which("amsctl", path=session.environ.get("PATH", "")) is not None:
+        return ""
+    script = os.path.join(os.path.dirname(sys.executable), "activate")
+    if not os.path.exists(script):
+        return ""
+    near = os.path.relpath(script)
+    line = f". {visible(script if near.startswith(os.pardir) else near)}"
+    return f"\n  {line:<29}  puts amsctl on the path of this shell"
+
+
+def _forget_schemas(folder: str) -> None:
+    """The copy without the lines that tell an editor where the schemas lie: they lie beside the original alone."""
+    for path in Path(folder).rglob("*.yaml"):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith(SCHEMA_LINE)), encoding="utf-8")
 
 
 def _replace(folder: str, before: str, after: str) -> None:

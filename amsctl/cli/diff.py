@@ -12,7 +12,7 @@ from amsctl.errors import ExitCode
 EPILOG = """\
 Examples:
   amsctl diff reviewed.json fresh.json
-  amsctl diff --detailed-exitcode reviewed.json fresh.json   2 when they do not do the same
+  amsctl diff --detailed-exitcode reviewed.json fresh.json   2 when they differ
   amsctl diff reviewed.json fresh.json --format json | jq .new
 """
 
@@ -26,8 +26,8 @@ Examples:
 def command(session: Session, first: str, second: str, detailed_exitcode: bool, form: str) -> int:
     """Show what two saved plans do not have in common.
 
-    Told is what SECOND does otherwise than FIRST. Changes are compared by what they are about: an account, an execution firm, a leg of a row. When
-    a plan was made is no difference. Needs no network: both files are checked as show does.
+    Shows how SECOND differs from FIRST. Changes are compared by what they are about: an account, an execution firm, a leg of a row. The creation
+    time of a plan is not a difference. Needs no network: both files are checked as show does.
     """
     from amsctl.planning.compare import compare
     from amsctl.views.compare_text import comparison_text, encode_comparison

@@ -30,7 +30,7 @@ Examples:
 def command(session: Session, firm: str | None, reason: str) -> None:
     """Stop every write to a clearing firm, or to all of them.
 
-    From the next call on, of runs that are under way, too; a call that has left is not called back. Until amsctl thaw, apply and resume exit 7 and
+    Takes effect at the next call, including in running applies; cannot recall a call already sent. Until amsctl thaw, apply and resume exit 7 and
     send nothing. FIRM is the AMS's own name for it, or its clearing id. Needs neither the AMS nor its credentials.
     """
     from amsctl.ledger.values import ALL_FIRMS, Scope

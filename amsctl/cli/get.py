@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
+from amsctl.cli.terminal import is_terminal
 
 if TYPE_CHECKING:
     from amsctl.cli.live import Found
@@ -61,10 +64,13 @@ def _print(session: Session, found: Found, environment: str, url: str, form: str
         case "csv":
             console.result(csv_text(found.headers, found.rows))
         case _:
+            look = console.look
+            if not is_terminal(console.stdout):
+                look = replace(look, width=sys.maxsize)  # a row is a line for grep and awk
             if found.what == "limits":
                 narrow = [header.replace("execution_firm", "ef").replace("effective", "eff") for header in found.headers]
-                console.result(grouped_table_text(narrow, found.rows, console.look, group=2))
+                console.result(grouped_table_text(narrow, found.rows, look, group=2))
             else:
-                console.result(table_text(found.headers, found.rows, console.look))
+                console.result(table_text(found.headers, found.rows, look))
             if not found.rows:
                 console.note(f"the AMS holds no {found.what} here")

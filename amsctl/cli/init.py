@@ -36,7 +36,7 @@ def command(session: Session, folder: str, ci: str, form: str) -> None:
     (default: this folder), and lists what it wrote. Nothing is ever overwritten: a README.md and a .gitignore that are there stay as they are, and where
     any other file is there already nothing is written at all.
     """
-    from amsctl.manifests.starter import starter_files
+    from amsctl.manifests.starter import starter_files, to_edit
     from amsctl.views.escape import visible
 
     kept = [name for name in sorted(LEFT_ALONE) if os.path.lexists(os.path.join(folder, name))]
@@ -51,6 +51,8 @@ def command(session: Session, folder: str, ci: str, form: str) -> None:
     session.console.result("".join(f"{visible(os.path.join(folder, name))}\n" for name in files))
     here = "" if folder == "." else f" -C {folder}"
     session.console.note(f"next: amsctl{here} validate; then, with amsctl sandbox running beside it, amsctl{here} plan")
+    if ci != "none":
+        session.console.note(f"before the pipeline runs: edit {', '.join(to_edit(ci))} (docs/howto/pipeline.md)")
 
 
 def write_new(folder: str, files: Mapping[str, str]) -> None:

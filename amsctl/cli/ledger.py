@@ -107,8 +107,8 @@ Examples:
 def blame_command(session: Session, account: str, execution_firm: str | None, product: str | None, form: str) -> None:
     """Show who last moved each limit, suspension and status of an account.
 
-    From what to what, when, by which run and plan, why, and who agreed to it. Only changes that are known to have landed count; those sent since of
-    which nobody knows are shown beside them. Changes that others made at the AMS are not in the ledger.
+    From what to what, when, by which run and plan, why, and who agreed to it. Only changes that are known to have landed count; later calls with an
+    unknown outcome are listed beside them. Changes that others made at the AMS are not in the ledger.
     """
     from amsctl.ledger import history
     from amsctl.views.ledger_json import encode_blame
@@ -140,8 +140,8 @@ Examples:
 def verify_command(session: Session, anchor_text: str | None, form: str) -> int:
     """Check that every record is as it was written; name the first that is not.
 
-    Hashes, numbering, order, what is derived from the records, and the plans. That the end was cut off (or all of it written anew) can only be told
-    from a head that was kept elsewhere: --head. Exits 1 when anything is wrong.
+    Hashes, numbering, order, what is derived from the records, and the plans. Only an anchored head (--head) reveals a truncated or completely
+    rewritten ledger. Exits 1 when anything is wrong.
     """
     from amsctl.views.ledger_json import encode_verified
     from amsctl.views.ledger_text import verified_text
@@ -165,7 +165,7 @@ def verify_command(session: Session, anchor_text: str | None, form: str) -> int:
 
 HEAD_EPILOG = """\
 Examples:
-  amsctl ledger head > ledger-head.txt       keep it as an artifact of the pipeline
+  amsctl ledger head > ledger-head.txt       an artifact of the pipeline
   git notes append -m "$(amsctl ledger head)"
   amsctl ledger verify --head "$(cat ledger-head.txt)"
 """
@@ -226,7 +226,7 @@ def export_command(session: Session, form: str, out: str | None, since_text: str
             for piece in pieces:
                 session.console.result(piece)
     if out is not None:
-        session.console.note(f"exported to {out}")
+        session.console.note(f"exported to {session.seen(out)}")
 
 
 def _jsonl(ledger: Ledger, ams: str | None, since: str | None) -> Iterator[str]:

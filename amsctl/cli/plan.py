@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.planning import base_option, make_plan, selection_options, size_option, write_plan
+from amsctl.cli.planning import base_option, listed, make_plan, selection_options, size_option, write_plan
 from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -16,7 +16,7 @@ Examples:
   amsctl plan                               everything, default environment
   amsctl -e new-release plan -o plan.json   save what is reviewed and applied
   amsctl plan --account DV10121801A -l desk=softs
-  amsctl plan --base origin/main -o plan.json   for a merge request: what guards it comes from main
+  amsctl plan --base origin/main -o plan.json   main decides what guards it
   amsctl plan --detailed-exitcode           2 when changes are pending
   amsctl plan --format json | jq .summary
   amsctl plan -o plan.json --format markdown > comment.md
@@ -28,7 +28,14 @@ Examples:
 @click.option("-o", "--out", metavar="FILE", help="Save the plan, for show and apply.")
 @base_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are pending.")
-@click.option("--format", "form", type=click.Choice(PLAN_FORMATS), default="text", help="How to print the plan; the default is text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(PLAN_FORMATS),
+    metavar="FORMAT",
+    default="text",
+    help=f"How to print the plan: {listed(PLAN_FORMATS)}; the default is text.",
+)
 @size_option
 @selection_options
 @pass_session
@@ -56,7 +63,7 @@ def command(
     plan = make_plan(session, Selection(paths=paths, accounts=accounts, labels=labels))
     if out is not None:
         write_plan(plan, out)
-        session.console.note(f"plan saved to {out}")
+        session.console.note(f"plan saved to {session.seen(out)}")
     warn_of_ledger(session)
     session.console.result("".join(plan_in(form, plan, session.console.look, limit_bytes=MARKDOWN_BYTES[size])))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

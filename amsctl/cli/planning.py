@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from amsctl.planning.planfile import PlanFile
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def listed(words: Sequence[str]) -> str:
+    """``text, json or csv``, for a help that would not fit on a line as a metavar."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def selection_options(command: F) -> F:

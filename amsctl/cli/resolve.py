@@ -30,7 +30,7 @@ Examples:
 def command(session: Session, accounts: tuple[str, ...], form: str) -> int:
     """Read accounts that are in quarantine, and lift the quarantine.
 
-    What became of their last calls is told and recorded. Reads only; nothing is sent to the AMS but GETs. ACCOUNT is NUMBER or FIRM/NUMBER; without one,
+    Reports and records the outcome of their last calls. Reads only; nothing is sent to the AMS but GETs. ACCOUNT is NUMBER or FIRM/NUMBER; without one,
     every account of the environment that waits for it. Exits 6 as long as one cannot be read.
     """
     from amsctl.operations import flow, runs

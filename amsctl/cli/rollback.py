@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Examples:
-  amsctl rollback 20261123T231726Z-ab12cd -o back.json
-  amsctl show back.json
-  amsctl apply back.json        as any other plan: checked, ordered, recorded
+  amsctl rollback 20261123T231726Z-ab12cd -o back.plan.json
+  amsctl show back.plan.json
+  amsctl apply back.plan.json   as any other plan: checked, ordered, recorded
 """
 
 
@@ -32,8 +32,8 @@ Examples:
 def command(session: Session, run: str, out: str, form: str, base: str | None) -> None:
     """Write the plan that takes back what RUN changed; writes nothing at the AMS.
 
-    It restores each value that the run has changed and that still is what the run made it; values that somebody changed since are left alone and
-    told. The manifests still say otherwise: revert their commit too, or the next plan does the same again.
+    Restores each value that the run changed and that is still as the run set it. Reports values changed since, and leaves them alone. The manifests
+    still say otherwise: revert their commit too, or the next plan does the same again.
     """
     from amsctl.ams.client import open_reader
     from amsctl.ams.clock import SystemClock
@@ -67,6 +67,6 @@ def command(session: Session, run: str, out: str, form: str, base: str | None) -
 
         plan = flow.run(read_and_plan())
     write_plan(plan, out)
-    session.console.note(f"plan saved to {out}")
+    session.console.note(f"plan saved to {session.seen(out)}")
     session.console.note("the manifests still say otherwise: revert their commit too, or the next plan does the same again")
     session.console.result("".join(text_of(plan)) if form == "json" else plan_text(plan, session.console.look))

@@ -44,12 +44,27 @@ def run_options(command: F) -> F:
 @contextmanager
 def project_ledger(session: Session, *, create: bool = True, writes: bool | None = None) -> Iterator[Ledger]:
     """The ledger of the project, for what adds records to it (``writes``, by default what may make it) or only reads it. ConfigError or LedgerFailed when
-    it cannot be used, or is not there and shall not be made.
+    it cannot be used, or is not there and shall not be made. What is worth a word of its place is told to those who write to it; to those who read, where
+    it holds nothing: they may look at another one than they mean.
     """
     from amsctl.operations import ledger as kept
 
     adds = create if writes is None else writes
-    with kept.project_ledger(session.project(), session.environ, create=create, writes=adds, tell=session.console.note) as ledger:
+    told: list[str] = []
+
+    def tell() -> None:
+        for line in told:
+            session.console.note(f"{line}. By hand that is fine; to choose another, export the variable")
+
+    with ExitStack() as stack:
+        try:
+            opening = kept.project_ledger(session.project(), session.environ, create=create, writes=adds, tell=told.append)
+            ledger = stack.enter_context(opening)
+        except BaseException:
+            tell()
+            raise
+        if told and (adds or ledger.began() is None):
+            tell()
         yield ledger
 
 

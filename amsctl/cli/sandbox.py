@@ -118,7 +118,11 @@ def serve(
             control=_is_loopback(host) if control is None else control,
         )
     except OSError as error:
-        hint = "another --port, or 0 for any free one" if error.errno == errno.EADDRINUSE else "check --host, --port and --state"
+        hint = (
+            "is an earlier amsctl sandbox still running? otherwise another --port, or 0 for any free one"
+            if error.errno == errno.EADDRINUSE
+            else "check --host, --port and --state"
+        )
         found = error.strerror or str(error)
         raise AmsctlError("the sandbox cannot be started", where=f"{host}:{port}", found=found, hint=hint) from None
     except ValueError as error:
@@ -131,7 +135,9 @@ def _announce(session: Session, sandbox: Sandbox, auth: str, api_id: str) -> Non
     console.result(sandbox.url)
     held = sum(1 for _ in book.accounts())
     console.note(
-        f"the sandbox holds {held:,} account{'s' if held != 1 else ''}; authentication: {auth}; stop it with Ctrl-C", url=sandbox.url
+        f"the sandbox holds {held:,} account{'s' if held != 1 else ''}; authentication: {auth}; stop it with Ctrl-C, or with kill %1 "
+        "if it runs in the background",
+        url=sandbox.url,
     )
     if auth == "oauth2":
         console.note(f"token endpoint: {sandbox.token_url}", token_url=sandbox.token_url)

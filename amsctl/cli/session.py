@@ -29,12 +29,18 @@ class Session:
         self._sources: Sources | None = None
         self._checkout: Project | None = None
         self._told: set[Diagnostic] = set()
+        self.inside = ""
+        """What ``-C`` said, as it was typed; empty without it."""
         self.named = _as_named(self.environ)
 
     @property
     def directory(self) -> str:
         """The folder of the run, absolute."""
         return os.getcwd()
+
+    def seen(self, path: str) -> str:
+        """A path of this command line as the shell finds it, which stands outside of ``-C``."""
+        return os.path.join(self.inside, path)
 
     def sources(self) -> Sources:
         """Whose rules hold here, found once: the branch of record's, which ``--base`` or the event of the job names. ConfigError or ManifestErrors."""

@@ -153,6 +153,7 @@ def _set_directory(ctx: click.Context, _: click.Parameter, value: str | None) ->
         return
     session = _session(ctx)
     session.named = os.path.join(session.named, value)
+    session.inside = os.path.join(session.inside, value)
     try:
         os.chdir(value)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from amsctl.cli.files import json_value, read_content
-from amsctl.cli.planning import size_option
+from amsctl.cli.planning import listed, size_option
 from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -17,9 +17,9 @@ Examples:
   amsctl show plan.json
   amsctl show plan.json --format json | jq .summary
   amsctl show plan.json --format markdown > comment.md   for a merge request
-  amsctl show plan.json --format markdown --size summary >> "$GITHUB_STEP_SUMMARY"
+  amsctl show plan.json --format markdown --size summary > summary.md
   amsctl show plan.json --format csv > plan.csv          for a spreadsheet
-  amsctl show plan.json --format github                  annotations in GitHub Actions
+  amsctl show plan.json --format github                  annotations at GitHub
   amsctl show report.json --plan plan.json   tell the report in the plan's words
   amsctl plan --format json | amsctl show -
 """
@@ -31,9 +31,9 @@ Examples:
     "--format",
     "form",
     type=click.Choice(PLAN_FORMATS),
+    metavar="FORMAT",
     default="text",
-    show_default=True,
-    help="How to print it; a report has no sarif or gitlab-….",
+    help=f"How to print it: {listed(PLAN_FORMATS)}; the default is text. A report has no sarif or gitlab-….",
 )
 @size_option
 @click.option("--plan", "plan_file", metavar="PLAN", help="The plan that a report is about.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
-from amsctl.errors import ExitCode
+from amsctl.errors import ApprovalMissing, ExitCode
 
 if TYPE_CHECKING:
+    from amsctl.config import Project
+    from amsctl.diagnostics import Diagnostic
     from amsctl.manifests.validate import Validation
 
 EPILOG = """\
@@ -29,8 +32,8 @@ VALIDATION_FORMAT = "amsctl.validation/v1"
 def command(session: Session, paths: tuple[str, ...], form: str) -> int:
     """Check manifests offline: syntax, schema, meaning.
 
-    PATH is a manifest or a folder of them; without any, every manifest of the project is checked. Needs no network and no credentials. All findings
-    of all files are shown in one run; the exit code is 1 when there is an error among them.
+    PATH is a manifest or a folder of them; without any, every manifest of the project is checked, and its list of signers. Needs no network and no
+    credentials. All findings of all files are shown in one run; the exit code is 1 when there is an error among them.
     """
     from amsctl.errors import ManifestErrors
     from amsctl.manifests.validate import Validation, validate_paths
@@ -38,6 +41,8 @@ def command(session: Session, paths: tuple[str, ...], form: str) -> int:
     try:
         project = session.checkout_project() if session.has_project() or not paths else None
         validation = validate_paths(project, paths)
+        if project is not None and not paths:
+            validation = replace(validation, diagnostics=(*signers_findings(project), *validation.diagnostics))
         if project is not None and not paths:
             from amsctl.operations.material import left_out
 
@@ -50,6 +55,26 @@ def command(session: Session, paths: tuple[str, ...], form: str) -> int:
     else:
         _tell(session, validation)
     return ExitCode.ERROR if validation.errors else ExitCode.DONE
+
+
+def signers_findings(project: Project) -> tuple[Diagnostic, ...]:
+    """What keeps the list of signers from being used, with file and line: without it nothing that needs an approval is ever applied."""
+    from amsctl.approvals.signers import read_signers
+    from amsctl.config import ApprovalSource
+    from amsctl.diagnostics import Diagnostic, Source
+
+    settings = project.safeguards.approvals
+    if settings is None or settings.source is not ApprovalSource.SIGNATURES:
+        return ()
+    try:
+        if read_signers(project.root, settings.signers).lines:
+            return ()
+        wrong = ApprovalMissing("the list of signers names nobody", expected="a line for each approver: NAMES KEY-TYPE KEY")
+    except ApprovalMissing as found:
+        wrong = found
+    line = (wrong.where or "").rpartition(":")[2]
+    source = Source(settings.signers, int(line) if line.isdigit() else 1, 1)
+    return (Diagnostic(code="signers", what=wrong.what, source=source, expected=wrong.expected, found=wrong.found, hint=wrong.hint),)
 
 
 def encode(validation: Validation) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from amsctl.errors import LedgerFailed, UsageError
 from amsctl.ledger.evidence import landed
+from amsctl.ledger.plans import source_of
 from amsctl.ledger.values import Kind, Record, Run
 from amsctl.model import AccountKey, Outcome, Owner
 from amsctl.planning.codec import decode_changes
@@ -217,13 +218,27 @@ def _part(run: Run, name: str) -> Mapping[str, Any]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRun:
     """A run in the log. ``counts`` is empty and ``postponed`` is ``None`` as long as it did not finish; ``sendings`` is ``None`` where they were not
-    asked for.
+    asked for. ``source`` is what its plan says of where it came from, empty where the ledger does not keep the plan and ``None`` where the stored plan is
+    another one by now.
     """
 
     run: Run
     counts: Mapping[str, int]
     postponed: str | None
     sendings: tuple[Sending, ...] | None
+    source: Mapping[str, Any] | None = field(default_factory=dict)
+
+    @property
+    def rollback(self) -> Mapping[str, Any] | None:
+        """The run that this one took back, and who asked for that; ``None`` where it took none back, or that is not known."""
+        found = (self.source or {}).get("rollback")
+        return found if isinstance(found, Mapping) else None
+
+    @property
+    def uncommitted(self) -> bool | None:
+        """Whether its manifests were not those of its commit; ``None`` where there is no commit, or that is not known."""
+        git = (self.source or {}).get("git")
+        return git["dirty"] if isinstance(git, Mapping) and isinstance(git.get("dirty"), bool) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +300,11 @@ def _logged(ledger: Ledger, run: Run, account: Asked | None, since: str | None, 
     shown = None
     if detailed:
         shown = tuple(item for item in sendings(ledger, run, account) if since is None or item.at >= since)
-    return LoggedRun(run=run, counts=ending.get("counts", {}), postponed=ending.get("postponed"), sendings=shown)
+    try:
+        source: Mapping[str, Any] | None = source_of(ledger, run)
+    except LedgerFailed:
+        source = None  # the log is what is looked at then: it says so, and goes on
+    return LoggedRun(run=run, source=source, counts=ending.get("counts", {}), postponed=ending.get("postponed"), sendings=shown)
 
 
 def _acts(ledger: Ledger, ams: str | None, since: str | None) -> list[Act]:

@@ -16,7 +16,7 @@ kind: Project
 spec:
   manifests: [accounts, profiles]
   ownership: [ef, cmf]                # the sides that your API ID may write
-  unsetMeans: unlimited               # what "no limit set" lets through at your firm: unlimited or blocked
+  unsetMeans: unlimited               # what "no limit set" lets through: unlimited or blocked
   undeclared: report                  # live rows that no manifest names: ignore, report or unset
   defaultEnvironment: sandbox
   environments:
@@ -33,20 +33,31 @@ spec:
         clientId: "${AMS_API_ID}"
         clientSecret: "${AMS_API_SECRET}"
       protected: true                 # apply wants a saved plan
+    # CME's production, when the certification environment is as planned: fill in its address
+    # production:
+    #   url: https://HOST-OF-PRODUCTION/rest/v2
+    #   auth:
+    #     type: oauth2
+    #     tokenUrl: https://AUTH-HOST-OF-PRODUCTION/as/token.oauth2
+    #     clientId: "${AMS_API_ID}"
+    #     clientSecret: "${AMS_API_SECRET}"
+    #   protected: true
 """
 
 _LEDGER: Final = """\
-  # The record of every write. In a pipeline AMS_LEDGER_URL must name one that outlives the job: postgresql://USER:PASSWORD@HOST/NAME, or
-  # sqlite:////a/file/outside/of/the/checkout. By hand, without the variable, it is .amsctl/ledger.db.
+  # The record of every write. In a pipeline AMS_LEDGER_URL must name one that outlives the job:
+  # postgresql://USER:PASSWORD@HOST/NAME, or sqlite:////a/file/outside/of/the/checkout.
+  # By hand, without the variable, it is .amsctl/ledger.db.
   ledger: {url: "${AMS_LEDGER_URL}"}
 """
 
 HASH_TO_COME: Final = "HASH-OF-THE-WHEEL-OF-AMSCTL"
 """Stands in the lock of a new repository where a person must write what the release says; the set-up refuses it."""
 _LOCK: Final = f"""\
-# What the pipeline installs beside the credentials: these versions, and only files with these hashes (pip install --require-hashes).
-# amsctl itself: write the SHA-256 of its wheel, as the release tells it, in place of {HASH_TO_COME}. Until then the set-up
-# installs nothing. amsctl init writes the rest anew for every version.
+# What the pipeline installs beside the credentials: these versions, and only files with these
+# hashes (pip install --require-hashes). amsctl itself: write the SHA-256 of its wheel, as the
+# release tells it, in place of {HASH_TO_COME}. Until then the set-up installs
+# nothing. amsctl init writes the rest anew for every version.
 amsctl==VERSION \\
     --hash=sha256:{HASH_TO_COME}
 """
@@ -80,9 +91,12 @@ spec:
 """
 
 _GITHUB: Final = """\
-# A pull request is planned and commented on; what is merged to main is applied with the plan that was reviewed; drift is looked for every morning.
-# Secrets: AMS_API_ID and AMS_API_SECRET, for applying those of the environment new-release, and AMS_LEDGER_URL, where the record
-# of every write is kept. docs/howto/pipeline.md of amsctl tells more.
+# A pull request is planned and commented on; what is merged to main is applied with the plan that
+# was reviewed; drift is looked for every morning.
+# To edit: environment (three times) and clearing-firm below; pipeline.lock.
+# Secrets: AMS_API_ID and AMS_API_SECRET, for applying those of the environment new-release, and
+# AMS_LEDGER_URL, where the record of every write is kept.
+# docs/howto/pipeline.md of amsctl tells more.
 name: limits
 on:
   pull_request:
@@ -134,8 +148,11 @@ jobs:
 """
 
 _GITLAB: Final = """\
-# A merge request is planned and commented on; what is merged is applied with the plan that was reviewed; a pipeline schedule looks for drift.
-# Variables: AMS_API_ID, AMS_API_SECRET, AMS_LEDGER_URL and AMSCTL_GITLAB_TOKEN, masked and hidden. docs/howto/pipeline.md of amsctl tells more.
+# A merge request is planned and commented on; what is merged is applied with the plan that was
+# reviewed; a pipeline schedule looks for drift.
+# To edit: environment (three times) and clearing-firm below; pipeline.lock.
+# Variables: AMS_API_ID, AMS_API_SECRET, AMS_LEDGER_URL and AMSCTL_GITLAB_TOKEN, masked and hidden.
+# docs/howto/pipeline.md of amsctl tells more.
 include:
   - local: .gitlab/amsctl/plan.yml
     inputs: {environment: new-release, version: "VERSION"}
@@ -151,11 +168,13 @@ plan.json
 plan.md
 plan.html
 *.plan.json
+*.approval.json
 report.json
 *.report.json
 events.jsonl
 *.events.jsonl
 .env
+*.bak
 """
 
 _README: Final = """\
@@ -215,3 +234,8 @@ def starter_files(ci: str) -> Mapping[str, str]:
         for name in _WORKFLOWS:
             files[f".gitlab/amsctl/{name}.yml"] = pipeline_text("gitlab", f"{name}.yml")
     return files
+
+
+def to_edit(ci: str) -> tuple[str, ...]:
+    """The files of a pipeline that a person must fill in before it can run."""
+    return {"github": (".github/workflows/limits.yml",), "gitlab": (".gitlab-ci.yml",)}[ci] + ("pipeline.lock", "amsctl.yaml")

@@ -28,6 +28,8 @@ def _logged(logged: LoggedRun) -> dict[str, object]:
         **_run(logged.run),
         "counts": dict(logged.counts),
         "postponed": logged.postponed,
+        "rollback": None if logged.rollback is None else {"run": logged.rollback.get("run"), "asked_by": logged.rollback.get("asked_by")},
+        "uncommitted": logged.uncommitted,
         "sendings": None if logged.sendings is None else [_sending(item) for item in logged.sendings],
     }
 

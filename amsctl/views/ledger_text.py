@@ -74,7 +74,7 @@ def log_text(log: Log, look: Look = PLAIN) -> str:
     told.sort(key=lambda entry: entry[0], reverse=True)
     lines = [line for _, entry in told for line in (*entry, "")]
     if not told:
-        lines = ["The ledger tells of nothing like that."]
+        lines = ["The ledger has no such record."]
     if log.more:
         lines.append(look.quiet("There are older ones: --limit N shows more."))
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -84,7 +84,11 @@ def _run_lines(logged: LoggedRun, look: Look) -> Iterator[str]:
     run = logged.run
     yield f"{look.bold(visible(run.id))}  {ending_words(run, look)}{_counts_words(logged)}"
     yield f"{_INDENT}{time_words(run.at)}  {visible(run.environment)}  {count(int(_number(run.body.get('steps'))), 'step')}"
-    yield from cause_lines(run, look)
+    if logged.rollback is not None:
+        yield from _paragraph(f"takes back {logged.rollback.get('run')}, asked for by {logged.rollback.get('asked_by')}", look)
+    yield from cause_lines(run, look, uncommitted=logged.uncommitted is True)
+    if logged.source is None:
+        yield look.danger(f"{_INDENT}its stored plan was changed from outside: amsctl ledger verify")
     if logged.postponed:
         yield from _paragraph(f"postponed: {logged.postponed}", look)
     # Accounts are written side by side; what was sent to one of them is told together.
@@ -116,11 +120,11 @@ def _counts_words(logged: LoggedRun) -> str:
     return f": {told}" if told else ""
 
 
-def cause_lines(run: Run, look: Look, *, indent: str = _INDENT) -> Iterator[str]:
-    """By whom, why, which plan, and who agreed to it."""
+def cause_lines(run: Run, look: Look, *, indent: str = _INDENT, uncommitted: bool = False) -> Iterator[str]:
+    """By whom, why, which plan, and who agreed to it. ``uncommitted``: the manifests were not those of the commit."""
     who, why = _part(run, "who"), _part(run, "why")
     yield from _paragraph(f"by {who_words(who) or 'nobody knows whom'}", look, indent=indent)
-    if reasons := list(_reasons(why)):
+    if reasons := list(_reasons(why, uncommitted)):
         yield from _paragraph(f"why: {'; '.join(reasons)}", look, indent=indent)
     yield from _paragraph(f"plan {run.plan_digest}", look, indent=indent)
     if run.body.get("resumes"):
@@ -140,7 +144,7 @@ def _part(run: Run, name: str) -> Mapping[str, Any]:
     return part if isinstance(part, Mapping) else {}
 
 
-def _reasons(why: Mapping[str, Any]) -> Iterator[str]:
+def _reasons(why: Mapping[str, Any], uncommitted: bool) -> Iterator[str]:
     """Reason and commit; the ticket on its own only where neither line shows it."""
     reason = str(why.get("reason") or "")
     message = str(why.get("message") or "").split("\n")[0]
@@ -150,7 +154,7 @@ def _reasons(why: Mapping[str, Any]) -> Iterator[str]:
     if reason:
         yield reason
     if why.get("commit"):
-        yield f"commit {str(why['commit'])[:12]} {message}".rstrip()
+        yield f"commit {str(why['commit'])[:12]} {message}".rstrip() + (", with uncommitted changes" if uncommitted else "")
 
 
 def _approval(item: Mapping[str, Any]) -> str:
@@ -196,7 +200,7 @@ def blame_text(blamed: Sequence[Blamed], look: Look = PLAIN, *, environment: str
     runs = {move.run.id: move.run for one in blamed for move in _moves(one)}
     newest_first = sorted(runs, key=lambda name: (runs[name].at, name), reverse=True)
     numbers = {name: number for number, name in enumerate(newest_first, 1)}
-    lines = [] if blamed else [f"The ledger tells of no change of this at {visible(environment)}."]
+    lines = [] if blamed else [f"The ledger has no such change at {visible(environment)}."]
     for account, of_account in groupby(blamed, key=lambda one: one.subject.account):
         lines += _headline(look.bold(visible(str(account))), str(account), environment, url, look)
         lines += _blamed_lines(list(of_account), numbers, look)

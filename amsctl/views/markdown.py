@@ -20,7 +20,16 @@ from amsctl.views.layout import count
 from amsctl.views.ranking import findings_worst_first
 from amsctl.views.report_text import OUTCOME_MEANING, WORST_FIRST
 from amsctl.views.style import PLAIN
-from amsctl.views.words import approval_words, difference_words, effect_words, leg_words, subject_words, usage_words, value_words
+from amsctl.views.words import (
+    approval_words,
+    difference_words,
+    effect_words,
+    leg_words,
+    rollback_words,
+    subject_words,
+    usage_words,
+    value_words,
+)
 
 MARKER: Final = "<!-- amsctl:{what}:{environment} -->"
 _RUNS: Final = re.compile("`+")
@@ -120,7 +129,8 @@ def _head(plan: Plan, exposure: Exposure) -> str:
         lines.append(f"{count(summary.accounts, 'account')} read; nothing to write.")
     else:
         lines.append("No account was planned.")
-    lines += [f"\n{words}" for words in (approval_words(plan),) if words]
+    back = rollback_words(plan.origin, lambda name: code(name, most=_NAME))
+    lines += [f"\n{words}" for words in (f"This plan {back}." if back else "", approval_words(plan)) if words]
     return "\n".join(lines) + "\n"
 
 

@@ -20,6 +20,7 @@ from amsctl.views.words import (
     direction_words,
     effect_words,
     leg_words,
+    rollback_words,
     selection_words,
     subject_words,
     usage_words,
@@ -61,6 +62,8 @@ def _header(plan: Plan, look: Look) -> Iterator[str]:
     if git is not None:
         commit = f", commit {git.commit[:12]} by {git.author}" + (", with uncommitted changes" if git.dirty else "")
     yield from _facts(f"manifests {_short(origin.manifests_sha256)}{commit}", look)
+    if origin.rollback is not None:
+        yield from _facts(rollback_words(origin), look)
     chosen = selection_words(origin.selection)
     if chosen:
         yield from _facts(f"only {chosen}", look)

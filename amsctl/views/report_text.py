@@ -26,7 +26,7 @@ STYLE_OF: Final[Mapping[Outcome, Style]] = {
     Outcome.SKIPPED: Style.QUIET,
 }
 OUTCOME_MEANING: Final[Mapping[Outcome, str]] = {
-    Outcome.UNKNOWN: "sent, and nobody can tell whether it took effect",
+    Outcome.UNKNOWN: "sent; outcome unknown",
     Outcome.DIVERGED: "sent, and the AMS holds something else than was asked",
     Outcome.FAILED: "refused by the AMS, or it could not be sent",
     Outcome.BLOCKED: "not sent, because something before it did not verify",

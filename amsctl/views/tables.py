@@ -35,14 +35,42 @@ _INDENT: Final = "  "
 
 
 def table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look = PLAIN) -> str:
-    """Columns aligned two blanks apart, headings in capitals, numbers to the right; nothing is cut. Without rows, the headings alone."""
-    titles = [header.upper().replace("_", " ") for header in headers]
+    """Columns aligned two blanks apart, headings in capitals, numbers to the right; nothing is cut. Where a line would be wider than the terminal, headings
+    take two lines and columns stand one blank apart; what then does not fit stands on a line of its own below. Without rows, the headings alone.
+    """
+    return "\n".join(line for lines in _table(headers, rows, look, look.width) for line in lines) + "\n"
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look, width: int) -> list[list[str]]:
+    """The lines of each row, those of the headings first."""
+    whole = [[header.upper().replace("_", " ") for header in headers]]
     shown = [[_shown(cell, thousands=True) for cell in row] for row in rows]
-    wide = widths([titles, *shown])
-    numeric = [bool(rows) and all(_stands_right(row[column]) for row in rows) for column in range(len(titles))]
-    lines = [look.bold(_line(titles, wide, numeric))]
-    lines += [_line(cells, wide, numeric) for cells in shown]
-    return "\n".join(lines) + "\n"
+    numeric = [bool(rows) and all(_stands_right(row[column]) for row in rows) for column in range(len(headers))]
+    stacked = [[title.partition(" ")[at] for title in whole[0]] for at in (0, 2)]
+    for titles, gap in ((whole, _INDENT), (stacked, _INDENT), (stacked, " ")):
+        wide = widths([*titles, *shown])
+        if sum(wide) + len(gap) * (len(wide) - 1) <= width:
+            break
+    else:
+        titles, gap = whole, _INDENT
+        wide = widths([*whole, *shown])
+    parts = _parts(wide, width, len(gap))
+
+    def lines(cells: Sequence[str]) -> list[str]:
+        return [_line(cells, wide, numeric, part, gap) for part in parts]
+
+    return [[look.bold(line) for title in titles for line in lines(title)], *map(lines, shown)]
+
+
+def _parts(wide: Sequence[int], width: int, gap: int) -> list[range]:
+    """Which columns stand on which line of a row: as many as fit, one at least."""
+    parts, start, taken = [], 0, 0
+    for column, needed in enumerate(wide):
+        if column > start and taken + needed > width:
+            parts.append(range(start, column))
+            start, taken = column, len(_INDENT)
+        taken += needed + gap
+    return [*parts, range(start, len(wide))]
 
 
 def grouped_table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look = PLAIN, *, group: int) -> str:
@@ -52,14 +80,14 @@ def grouped_table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]], l
     kept = [column for column in range(group, len(headers)) if not rows or any(row[column] is not None for row in rows)]
     left_out = [headers[column].replace("_", " ") for column in range(group, len(headers)) if column not in kept]
     inner = [[row[column] for column in kept] for row in rows]
-    title, *lines = table_text([headers[column] for column in kept], inner, look).splitlines()
-    shown = [_INDENT + title]
+    titles, *lines = _table([headers[column] for column in kept], inner, look, look.width - len(_INDENT))
+    shown = [_INDENT + title for title in titles]
     above: tuple[Cell, ...] = ()
-    for row, line in zip(rows, lines, strict=True):
+    for row, of_row in zip(rows, lines, strict=True):
         if (head := tuple(row[:group])) != above:
             shown.append(look.bold("/".join(_shown(cell) for cell in head)))
             above = head
-        shown.append(_INDENT + line)
+        shown += [_INDENT + line for line in of_row]
     if left_out and rows:
         shown.append(look.quiet(f"{_INDENT}{' and '.join(left_out)}: {UNKNOWN} in every row"))
     return "\n".join(shown) + "\n"
@@ -70,8 +98,10 @@ def _stands_right(cell: Cell) -> bool:
     return cell in ("unlimited", "unset", None) or (isinstance(cell, int) and not isinstance(cell, bool))
 
 
-def _line(cells: Sequence[str], wide: Sequence[int], numeric: Sequence[bool]) -> str:
-    return "  ".join((right if flag else left)(cell, width) for cell, width, flag in zip(cells, wide, numeric, strict=True)).rstrip()
+def _line(cells: Sequence[str], wide: Sequence[int], numeric: Sequence[bool], part: range, gap: str) -> str:
+    """The columns of ``part``; those that are not the first stand a little further in."""
+    indent = _INDENT if part.start else ""
+    return indent + gap.join((right if numeric[column] else left)(cells[column], wide[column]) for column in part).rstrip()
 
 
 def _shown(cell: Cell, *, thousands: bool = False) -> str:

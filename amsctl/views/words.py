@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from amsctl.model import Amount, Direction, Leg, Owner, Special, UnsetMeans
 from amsctl.planning.approvals import rule_words
-from amsctl.planning.plan import Change, ChangeKind, Plan, Selection
+from amsctl.planning.plan import Change, ChangeKind, Origin, Plan, Selection
 from amsctl.views.escape import visible
 from amsctl.views.style import Look
 
@@ -38,6 +40,12 @@ def selection_words(selection: Selection) -> str:
     """``paths a, b; labels desk=softs``; empty for the whole repository."""
     parts = (("paths", selection.paths), ("accounts", selection.accounts), ("labels", selection.labels))
     return "; ".join(f"{word} {', '.join(items)}" for word, items in parts if items)
+
+
+def rollback_words(origin: Origin, shown: Callable[[str], str] = str) -> str:
+    """``takes back RUN, asked for by ann@desk``; empty where a plan comes from manifests. ``shown`` is how the two names are written."""
+    back = origin.rollback
+    return "" if back is None else f"takes back {shown(back.run)}, asked for by {shown(back.asked_by)}"
 
 
 def step_words(change: Change, look: Look) -> str:

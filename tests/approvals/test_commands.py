@@ -102,7 +102,7 @@ def test_an_approval_from_elsewhere(run: Run, limits: Repository, tmp_path: Path
     [
         (("--key", "{jo}", "--digest", "{digest}"), "jo@firm.example has made or pushed this change", 8),
         (("--key", "{mallory}", "--digest", "{digest}"), "the key is not one of those who may approve", 8),
-        (("--key", "{sam}"), "nobody can be asked here", 8),
+        (("--key", "{sam}"), "cannot prompt: no terminal", 8),
         (("--key", "{sam}", "--digest", "sha256:0123456789ab"), "this is another plan than the one that was looked at", 3),
         (("--key", "{sam}", "--digest", "{short}"), "this is another plan than the one that was looked at", 3),
         (("--key", "{sam}.none", "--digest", "{digest}"), "ssh-keygen did not sign", 1),

@@ -24,6 +24,7 @@ from tests.applying.test_executor import wish, world
 from tests.applying.world import plan_of
 from tests.cli.conftest import ACCOUNT, Run
 from tests.cli.schemas import assert_valid
+from tests.project.checkout import ROOT
 from tests.views.samples import bad_report, good_report, quiet_plan, rich_plan
 
 # --- init ---
@@ -36,6 +37,8 @@ def test_init_writes_a_repository_that_is_sound(run: Run, tmp_path: Path) -> Non
     assert ran.code == 0
     assert [Path(line) for line in ran.out.splitlines()] == sorted(path for path in folder.rglob("*") if path.is_file())
     assert f"amsctl -C {folder} validate" in ran.err
+    assert "before the pipeline runs: edit .github/workflows/limits.yml, pipeline.lock, amsctl.yaml (docs/howto/pipeline.md)\n" in ran.err
+    assert "before the pipeline runs" not in run("init", str(tmp_path / "none"), "--ci", "none").err
     assert run("-C", str(folder), "validate").code == 0
     assert run("-C", str(folder), "fmt", "--check").code == 0
 
@@ -69,6 +72,8 @@ def test_init_takes_back_what_it_could_not_finish(run: Run, tmp_path: Path) -> N
 
 # --- validate ---
 
+SIGNER = "sam@firm.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRfRVWj2I0D6XCy7Wy7bnDBDBz0KLSiP1pitNGBSBH+\n"
+
 
 def test_validate(run: Run, project: Path) -> None:
     """A sound project: exit 0, one line."""
@@ -79,6 +84,39 @@ def test_validate_without_a_project(run: Run, tmp_path: Path) -> None:
     """One file needs no project file."""
     (tmp_path / "a.yaml").write_text(ACCOUNT)
     assert run("-C", str(tmp_path), "validate", "a.yaml").code == 0
+
+
+def placeholders() -> str:
+    """The list of signers as docs/howto/approvals.md shows it."""
+    page = (ROOT / "docs" / "howto" / "approvals.md").read_text(encoding="utf-8")
+    return "".join(line.strip() + "\n" for line in page.splitlines() if " ssh-ed25519 " in line and "namespaces=" in line)
+
+
+@pytest.mark.parametrize(
+    ("setting", "listed", "told"),
+    [
+        ("signatures", None, "the list of signers cannot be read (approvers:1:1): expected a plain file, found No such file or directory"),
+        ("signatures", "# to come\n", "the list of signers names nobody (approvers:1:1): expected a line for each approver"),
+        (
+            "signatures",
+            "# ours\n" + placeholders(),
+            "(approvers:2:1): expected a public key as OpenSSH writes it, found the key is not Base64",
+        ),
+        ("{from: signatures, signers: who}", None, "cannot be read (who:1:1)"),
+        ("signatures", SIGNER, ""),
+        ("{from: github, approvers: [sam]}", None, ""),
+    ],
+)
+def test_validate_reads_the_list_of_signers(run: Run, project: Path, setting: str, listed: str | None, told: str) -> None:
+    """A list that would stop every apply is told before anything is reviewed, with file and line, also one copied from the page as it stands there."""
+    assert placeholders()
+    with (project / "amsctl.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"  approvals: {setting}\n")
+    if listed is not None:
+        (project / "approvers").write_text(listed, encoding="utf-8")
+    ran = run("-C", str(project), "validate")
+    assert (ran.code, told in ran.err, ran.err == "") == (1 if told else 0, True, not told), ran
+    assert run("-C", str(project), "validate", "accounts").code == 0
 
 
 def test_validate_shows_all_findings(run: Run, project: Path) -> None:

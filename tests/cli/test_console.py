@@ -244,3 +244,23 @@ def test_durations() -> None:
         "1 h 00 min",
         "1 h 12 min",
     ]
+
+
+def test_a_message_is_broken_between_words_at_a_terminal() -> None:
+    """What a terminal would break in the middle of a word; a log, where messages are lines, keeps each on one."""
+    long = "the plan " + "was made for another environment " * 4
+    source = Source("accounts/a.yaml", 3, 5)
+    for terminal in (True, False):
+        spoken = console(terminal=terminal, environ={"COLUMNS": "60", "NO_COLOR": "1"})
+        spoken.error(long.strip())
+        spoken.note("short")
+        spoken.diagnostics([Diagnostic(code="x", what=long.strip(), source=source, severity=Severity.WARNING)])
+        lines = text(spoken.stderr).splitlines()
+        assert " ".join(line.strip() for line in lines).count(long.strip()) == 2
+        assert "short" in lines
+        assert all(len(line) <= 60 for line in lines) is terminal
+        assert all(line.startswith(("error: ", "warning: ", "short", "  ")) for line in lines)
+        assert (len(lines) == 3) is not terminal
+    logged = console(terminal=True, json_logs=True, environ={"COLUMNS": "60"})
+    logged.error(long)
+    assert json.loads(text(logged.stderr))["message"] == long

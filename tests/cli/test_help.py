@@ -53,6 +53,13 @@ def test_the_table_is_what_the_commands_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
+def test_help_fits_a_terminal(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 columns hold every line, the examples included: a terminal breaks what is longer in the middle of a word."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in run(*name.split(), "--help").out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_every_command_explains_itself(run: Run, name: str) -> None:
     """--help exits 0, speaks on standard output only, and shows examples unwrapped."""
     ran = run(*name.split(), "--help")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,8 +113,29 @@ def test_log_names_the_runs(shell: Shell) -> None:
     assert first["run"] not in fewer
     assert "There are older ones" in fewer
     assert "There are older ones" not in text
-    assert shell("ledger", "log", "--since", "2100-01-01").out == "The ledger tells of nothing like that.\n"
+    assert shell("ledger", "log", "--since", "2100-01-01").out == "The ledger has no such record.\n"
     assert shell("ledger", "log", "--limit", "0", code=64).out == ""
+
+
+def test_log_of_a_rollback(shell: Shell) -> None:
+    """Which run it took back and who asked for it, in text and JSON; a stored plan that was changed is told, and the log is shown all the same."""
+    first = shell.apply()["run"]
+    back = str(shell.project / "back.plan.json")
+    shown = shell("rollback", first, "-o", back).out
+    asked_by = json.loads(Path(back).read_text())["source"]["rollback"]["asked_by"]
+    assert f"  takes back {first}, asked for by {asked_by}\n" in shown
+    shell("apply", back)
+    assert shell("ledger", "log").out.count(f"    takes back {first}, asked for by {asked_by}\n") == 1
+    runs = shell.document("ledger.log.v1", "ledger", "log")["runs"]
+    assert [(run["rollback"], run["uncommitted"]) for run in runs] == [({"run": first, "asked_by": asked_by}, None), (None, None)]
+    with sqlite3.connect(shell.project / ".amsctl" / "ledger.db") as database:
+        guards = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger_plans'").fetchall()
+        for (name,) in guards:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("UPDATE ledger_plans SET content = X'00', sha256 = ''")
+    broken = shell("ledger", "log").out
+    assert broken.count("its stored plan was changed from outside: amsctl ledger verify\n") == 2
+    assert shell.document("ledger.log.v1", "ledger", "log")["runs"][0]["rollback"] is None
 
 
 def test_log_of_a_run_and_of_an_account(shell: Shell) -> None:
@@ -146,8 +168,8 @@ def test_blame_names_who_moved_each_limit(shell: Shell) -> None:
     assert "    ef long     300 → 290  " in text
     assert f"[1] {second['run']}  done\n" in text
     assert "why: RISK-2 second\n" in text
-    assert shell("ledger", "blame", "DV10121801A", "350").out == "The ledger tells of no change of this at sandbox.\n"
-    assert shell("-e", "live", "ledger", "blame", "DV10121801A").out == "The ledger tells of no change of this at live.\n"
+    assert shell("ledger", "blame", "DV10121801A", "350").out == "The ledger has no such change at sandbox.\n"
+    assert shell("-e", "live", "ledger", "blame", "DV10121801A").out == "The ledger has no such change at live.\n"
 
 
 def lose_the_next_answer(shell: Shell, sandbox: Sandbox) -> None:

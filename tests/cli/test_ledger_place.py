@@ -121,7 +121,27 @@ def test_the_demo_passes_in_a_pipeline(run: Run, tmp_path: Path, monkeypatch: py
     kept = tmp_path / "kept"
     ran = run("demo", "--keep", str(kept))
     assert ran.code == 0, ran
-    assert (kept / "amsctl.yaml").read_text() == (ROOT / "examples" / "limits" / "amsctl.yaml").read_text()
+    example = (ROOT / "examples" / "limits" / "amsctl.yaml").read_text().splitlines(keepends=True)
+    assert example[0].startswith("# yaml-language-server: $schema=..")
+    assert (kept / "amsctl.yaml").read_text() == "".join(example[1:])
+    texts = [path.read_text() for path in kept.rglob("*.yaml")]
+    assert len(texts) > 3
+    assert not any("$schema=" in text for text in texts), "a schema that lies nowhere near the copy"
+
+
+def test_the_default_ledger_is_told_where_it_matters(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do: to whoever writes, and to a reader for whom it holds nothing; a reader of its records knows which one it is."""
+    monkeypatch.delenv("AMS_LEDGER_URL", raising=False)
+    with (project / "amsctl.yaml").open("a", encoding="utf-8") as file:
+        file.write('  ledger: {url: "${AMS_LEDGER_URL}"}\n')
+    told = "the ledger is the default file, .amsctl/ledger.db. By hand that is fine; to choose another, export the variable\n"
+    absent = run("-C", str(project), "ledger", "log")
+    assert (absent.code, told in absent.err) == (1, True), absent
+    assert told in run("-C", str(project), "freeze", "--reason", "calm").err
+    for arguments in (("ledger", "log"), ("lock", "status"), ("ledger", "verify")):
+        read = run("-C", str(project), *arguments)
+        assert (read.code, told in read.err) == (0, False), read
+    assert told in run("-C", str(project), "thaw", "--reason", "over").err
 
 
 # --- what init writes ---

@@ -227,9 +227,20 @@ def test_what_the_sandbox_says(arguments: tuple[str, ...]) -> None:
     stopper.join()
     assert code == 130
     assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/rest/v2\n", out.getvalue())
-    assert "stop it with Ctrl-C" in err.getvalue()
+    assert "stop it with Ctrl-C, or with kill %1 if it runs in the background" in err.getvalue()
     assert ("token endpoint: http://127.0.0.1:" in err.getvalue()) is ("oauth2" in arguments)
     assert ("API ID: API_SANDBOX" in err.getvalue()) is ("--auth" in arguments)
+
+
+def test_a_table_fits_the_terminal_and_a_row_is_a_line_elsewhere(run: Run, project: Path, sandbox: Sandbox) -> None:
+    """Rows are broken for a person alone: grep and awk count on a line each."""
+    narrow = {"COLUMNS": "80", "NO_COLOR": "1"}
+    seen = run("-C", str(project), "get", "accounts", terminal=True, environ=narrow).out.splitlines()
+    assert max(map(len, seen)) <= 80
+    piped = run("-C", str(project), "get", "accounts", environ=narrow).out.splitlines()
+    assert piped[0].split()[-2:] == ["EXECUTION", "FIRMS"]
+    assert max(map(len, piped)) > 80
+    assert len(piped) < len(seen)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +273,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
         taken.listen()
         ran = run("sandbox", "--port", str(taken.getsockname()[1]))
     assert ran.code == 1
-    assert "0 for any free one" in ran.err
+    assert "is an earlier amsctl sandbox still running? otherwise another --port, or 0 for any free one" in ran.err
 
 
 @pytest.mark.parametrize(

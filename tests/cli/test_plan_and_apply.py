@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from amsctl.cli.console import Console
+from amsctl.cli.demo import _activate
+from amsctl.cli.session import Session
 from amsctl.sandbox.server import Sandbox
 from tests.cli.conftest import Run
 from tests.cli.schemas import assert_valid
@@ -101,3 +106,31 @@ def test_demo(run: Run) -> None:
     ran = run("demo")
     assert ran.code == 0, ran.err
     assert "No changes." in ran.out
+    assert "\n  amsctl demo --keep ~/demo-limits\n" in ran.out
+
+
+def test_the_demo_puts_amsctl_on_the_path_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What to try next begins with what makes the rest work: in a virtual environment that nobody has activated, its script."""
+    session = Session(Console(), environ={"PATH": str(tmp_path)})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert _activate(session) == ""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    assert _activate(session).startswith("\n  . .venv/bin/activate  ")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert _activate(session).startswith(f"\n  . {tmp_path}/.venv/bin/activate  ")
+    (tmp_path / "amsctl").touch(0o755)
+    assert _activate(session) == ""
+
+
+def test_a_saved_plan_is_named_as_the_shell_finds_it(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With -C, a relative FILE lies inside of that folder: the note says where."""
+    monkeypatch.chdir(project.parent)
+    assert f"plan saved to {project.name}/plan.json\n" in run("-C", project.name, "plan", "-o", "plan.json").err
+    assert (project / "plan.json").exists()
+    out = str(project / "other.json")
+    assert f"plan saved to {out}\n" in run("-C", project.name, "plan", "-o", out).err
+    monkeypatch.chdir(project)
+    assert "plan saved to plan.json\n" in run("plan", "-o", "plan.json").err

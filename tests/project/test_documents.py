@@ -6,14 +6,17 @@ import dataclasses
 import re
 import shlex
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from amsctl import config
 from amsctl.cli.shell import COMMANDS, build
 from amsctl.errors import ExitCode
+from amsctl.manifests.starter import starter_files, to_edit
 from tests.project.checkout import ROOT, pyproject
 from tools import generate_reference, run_tour
 
@@ -71,6 +74,44 @@ def test_a_page_that_lies_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```console\n$ echo one\ntwo\n$ false\n$ echo $?\n0\n```\n", encoding="utf-8")
     assert run_tour.run_page(page) == "```console\n$ echo one\none\n$ false\n$ echo $?\n1\n```\n"
+
+
+def test_a_page_must_work_as_it_is_typed(tmp_path: Path) -> None:
+    """Where a page goes wrong for who types it along: in the clone, with a job that it never stops, in a folder that it never makes."""
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ git ls-files | wc -l\n0\n$ sleep 9 & echo stop it with care\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"leaves running: .*sleep 9"):
+        run_tour.run_page(page)
+    page.write_text("```console\n$ git ls-files | wc -l\n0\n$ sleep 9 &\n$ kill %1\n$ jobs -r\n```\n", encoding="utf-8")
+    run_tour.SERVING, kept = "", run_tour.SERVING
+    try:
+        assert run_tour.run_page(page) == page.read_text(encoding="utf-8").replace("\n0\n", "\n1\n")
+    finally:
+        run_tour.SERVING = kept
+    page.write_text("```yaml file=nowhere/a.yaml\na: 1\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"makes no folder for nowhere/a\.yaml"):
+        run_tour.run_page(page)
+
+
+@pytest.mark.parametrize("name", TOURS)
+def test_tours_start_in_a_folder_of_their_own(name: str) -> None:
+    """The reader of a page comes out of a clone, or out of another page: the first command makes an empty folder that no other page makes."""
+    first = next(next(run_tour.commands_of(body)) for language, body in blocks(ROOT / name) if language == "console")[1]
+    found = re.fullmatch(r"mkdir (~/[a-z]+) && cd \1", first)
+    assert found, first
+    others = [ROOT / other for other in TOURS if other != name]
+    assert all(f"mkdir {found[1]} " not in page.read_text(encoding="utf-8") for page in others)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_are_named_in_sight(page: Path) -> None:
+    """The info string of a block is not shown: the line above it names the file."""
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        named = re.search(r"file=(\S+)", match["info"])
+        if named is not None:
+            above = text[: match.start()].rstrip().rsplit("\n", 1)[-1]
+            assert above.startswith(f"`{named[1]}`"), named[1]
 
 
 def test_a_tour_is_the_same_in_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +264,46 @@ def test_decisions_say_why(page: Path) -> None:
         "Context", "Decision", "Consequences", "Rejected",
     ]  # fmt: skip
     assert len(text.splitlines()) <= 80
+
+
+def test_required_checks_have_the_names_that_the_forge_shows() -> None:
+    """GitHub calls a job of a called workflow CALLER / NAME; a check of another name is one that a protected branch waits for in vain."""
+    page = " ".join((ROOT / "docs" / "howto" / "pipeline.md").read_text(encoding="utf-8").split())
+    files = starter_files("github")
+    called = yaml.safe_load(files[".github/workflows/limits-plan.yml"])["jobs"]
+    names = [f"`plan / {job['name']}`" for job in called.values()]
+    assert yaml.safe_load(files[".github/workflows/limits.yml"])["jobs"]["plan"]["uses"].endswith("/limits-plan.yml")
+    assert f"the checks {', '.join(names[:-1])} and {names[-1]}." in page
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_what_init_leaves_to_edit_stands_on_the_page(ci: str) -> None:
+    """Each file that init says a person must fill in, and each setting in it that holds a sample."""
+    page = (ROOT / "docs" / "howto" / "pipeline.md").read_text(encoding="utf-8")
+    part = page[page.index({"github": "\n## GitHub\n", "gitlab": "\n## GitLab\n"}[ci]) :].split("\n## ")[1]
+    assert [name for name in (*to_edit(ci), "environment", "clearing-firm", "accounts/") if f"`{name}`" not in part] == []
+    files = starter_files(ci)
+    assert all(name in files for name in to_edit(ci))
+    assert "production:" in files["amsctl.yaml"]
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab", "none"])
+def test_what_init_writes_fits_a_screen(ci: str) -> None:
+    """Comments of a new repository are read in a terminal."""
+    own = [name for name in starter_files(ci) if "/actions/" not in name and "/limits-" not in name and not name.startswith(".gitlab/")]
+    assert [line for name in own for line in starter_files(ci)[name].splitlines() if line.startswith("#") and len(line) > 100] == []
+    ignored = starter_files(ci)[".gitignore"].split()
+    assert {"*.approval.json", "*.bak", "*.plan.json", "plan.json"} <= set(ignored)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_that_pages_save_are_ignored(page: Path) -> None:
+    """A plan or an approval that a page tells a person to save never becomes a part of a limits repository."""
+    ignored = starter_files("none")[".gitignore"].split()
+    for words in command_lines(page):
+        saved = [words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-o", "--out"}]
+        if {"plan", "rollback", "approve"} & set(words):
+            assert [name for name in saved if not any(fnmatch(name, pattern) for pattern in ignored)] in ([], ["FILE"]), words
 
 
 def test_changelog_speaks_of_this_version() -> None:

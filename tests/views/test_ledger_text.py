@@ -238,6 +238,21 @@ def test_how_a_run_ended(code: int | None, words: str) -> None:
     assert log_text(log).splitlines()[0] == f"20261121T231726Z-ab12cd  {words}"
 
 
+def test_what_the_plan_of_a_run_came_from() -> None:
+    """A rollback names the run that it took back and who asked; a commit that was not all says so; a plan that was changed is told, not believed."""
+
+    def told(source: dict[str, Any] | None) -> str:
+        run = run_of(1, 0, why={"commit": "abcdef0123456789", "message": "raise"})
+        return log_text(Log(runs=(LoggedRun(run=run, counts={}, postponed=None, sendings=None, source=source),), acts=(), more=False))
+
+    plain = told({"git": {"dirty": False}, "rollback": None})
+    assert plain == told({}) == told({"git": None})
+    assert "why: commit abcdef012345 raise\n" in plain
+    assert "why: commit abcdef012345 raise, with uncommitted changes\n" in told({"git": {"dirty": True}})
+    assert f"    takes back {DONE.id}, asked for by ann@desk\n" in told({"rollback": {"run": DONE.id, "asked_by": "ann@desk"}})
+    assert "its stored plan was changed from outside: amsctl ledger verify\n" in told(None)
+
+
 def test_a_ticket_is_told_once() -> None:
     """On its own only where neither reason nor the first line of the commit message shows it."""
 
@@ -254,8 +269,8 @@ def test_a_ticket_is_told_once() -> None:
 
 def test_nothing_to_tell() -> None:
     """Each says so in a sentence."""
-    assert log_text(Log(runs=(), acts=(), more=False)) == "The ledger tells of nothing like that.\n"
-    assert blame_text((), environment="sandbox", url=URL) == "The ledger tells of no change of this at sandbox.\n"
+    assert log_text(Log(runs=(), acts=(), more=False)) == "The ledger has no such record.\n"
+    assert blame_text((), environment="sandbox", url=URL) == "The ledger has no such change at sandbox.\n"
     assert lock_status_text((), (), names={}) == "Nothing is locked or frozen.\n"
     assert settled_text(()) == "No account is in quarantine: nothing had to be resolved.\n"
 

@@ -11,8 +11,10 @@ import pytest
 
 from amsctl.diagnostics import Severity
 from amsctl.model import UNLIMITED, UNSET, AccountKey, Direction, Owner
-from amsctl.planning.plan import Change, Finding
+from amsctl.planning.plan import Change, Finding, Rollback
+from amsctl.views.html import plan_html
 from amsctl.views.layout import cells
+from amsctl.views.markdown import plan_markdown
 from amsctl.views.plan_text import badness, by_account, plan_text, summary_words
 from amsctl.views.style import Look
 from tests.patience import unit_seconds
@@ -180,6 +182,21 @@ def test_the_header_tells_what_matters() -> None:
     )
     assert "writing ef; unset" in plan_text(bare)
     assert "manifests 0123456789ab\n" in plan_text(bare)
+
+
+def test_a_rollback_says_so_in_every_view() -> None:
+    """Who reviews it sees which run it takes back, and who asked for that; names of others are escaped as everywhere."""
+    plan = replace(
+        rich_plan(), origin=replace(rich_plan().origin, rollback=Rollback(run="20261123T231726Z-ab12cd", asked_by="an\x1bn|<b>"))
+    )
+    told = "takes back 20261123T231726Z-ab12cd, asked for by"
+    assert f"  {told} an\\u{{1B}}n|<b>\n" in plan_text(plan, Look(width=140))
+    assert "This plan takes back `20261123T231726Z-ab12cd`, asked for by `an\\u{1B}n\\u{7C}<b>`." in plan_markdown(plan, limit_bytes=65_536)
+    page = plan_html(plan)
+    assert f"<dd>{told} an" in page
+    assert "<b>" not in page
+    for text in (plan_text(rich_plan()), plan_markdown(rich_plan(), limit_bytes=65_536), plan_html(rich_plan())):
+        assert "takes back" not in text
 
 
 def test_only_one_account_left() -> None:

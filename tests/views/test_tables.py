@@ -156,3 +156,23 @@ def test_a_wide_table_tells_what_rows_share_once() -> None:
         "  usage long: unknown in every row",
     ]
     assert grouped_table_text(["firm", "product", "long"], [], group=1) == "  PRODUCT  LONG\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (30, ["CLEARING FIRM  LONG  EXECUTION FIRMS".replace("EXECUTION FIRMS", "NAMES"), "ABC              12  3N1 350"]),
+        (24, ["CLEARING  LONG  NAMES", "FIRM", "ABC         12  3N1 350"]),
+        (22, ["CLEARING LONG NAMES", "FIRM", "ABC        12 3N1 350"]),
+        (20, ["CLEARING FIRM  LONG", "  NAMES", "ABC              12", "  3N1 350"]),
+        (14, ["CLEARING FIRM", "  LONG", "  NAMES", "ABC", "    12", "  3N1 350"]),
+    ],
+)
+def test_a_table_fits_its_width(width: int, expected: list[str]) -> None:
+    """A terminal would break a line in the middle of a word: headings take two lines first, then columns move closer, then they go below."""
+    headers, rows = ["clearing_firm", "long", "names"], [["ABC", 12, "3N1 350"]]
+    lines = table_text(headers, rows, Look(width=width)).splitlines()
+    assert lines == expected
+    assert max(map(len, lines)) <= width
+    grouped = grouped_table_text(["account", *headers], [["A1", *rows[0]]], Look(width=width + 2), group=1).splitlines()
+    assert [line for line in grouped if line != "A1"] == [f"  {line}" for line in expected]
