@@ -33,7 +33,11 @@ for name in ("CI", "CONTINUOUS_INTEGRATION", "GITHUB_ACTIONS", "GITLAB_CI", *pip
     os.environ.pop(name, None)  # every test says itself whether it runs in a pipeline
 
 settings.register_profile(
-    "amsctl", max_examples=100 * CAMPAIGN, deadline=None, derandomize=CAMPAIGN == 1, suppress_health_check=[HealthCheck.too_slow]
+    "amsctl",
+    max_examples=50 if CAMPAIGN == 1 else 100 * CAMPAIGN,
+    deadline=None,
+    derandomize=CAMPAIGN == 1,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("amsctl")
 

@@ -59,7 +59,9 @@ def test_a_firm_that_is_called_by_its_clearing_id(project: Path, sandbox: Sandbo
     forge(path, DV, parts)
     ran = applied(run, project, path)
     assert (ran.code, posts(sandbox)) == (1, [])
-    assert not (project / ".amsctl/ledger.db").exists() or log(run, project) == []  # what the file itself gives away is refused before a ledger is made
+    assert (
+        not (project / ".amsctl/ledger.db").exists() or log(run, project) == []
+    )  # what the file itself gives away is refused before a ledger is made
     assert "internal" not in ran.err
     if parts == ("changes", "steps", "observed"):
         assert f"the plan calls a clearing firm otherwise than the AMS (clearing firm 780): expected {NAME}, found 780" in ran.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from amsctl.cli.main import main
 from amsctl.sandbox.books import spec_book
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox, serve
+from tests.conftest import CAMPAIGN
 from tests.hostile.canaries import ENVIRON
 
 NUMBER = "DV10121801A"
@@ -75,20 +77,22 @@ def desk(tmp_path: Path, sandbox: Sandbox) -> Desk:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_nothing_is_planned_or_written_on_an_odd_answer(desk: Desk, shape: str) -> None:
-    """Every ownership × direction: no plan, exit 1, by name; and a plan that was made before is not carried out on such a reading."""
-    for ownership, side in OWNERSHIP.items():
-        for wish in WISHES.values():
-            desk.sandbox.reset()
-            desk.write(wish[side], ownership=ownership)
-            plan = str(desk.folder / "plan.json")
-            assert desk.run("plan", "-o", plan)[0] == 0
-            desk.sandbox.faults.add(Rule(kind="malformed", variant=shape, method="GET", path=LIMITS))
-            code, text = desk.run("plan")
-            assert code == 1, text
-            assert NUMBER in text
-            assert desk.run("apply", plan)[0] == 1
-            assert desk.posts() == 0
-            assert desk.sandbox.book.row(NUMBER, *KEY) == TRUTH
+    """Every ownership × direction (a third of them for each shape, all of them in a campaign): no plan, exit 1, by name; and a plan that was made before
+    is not carried out on such a reading.
+    """
+    cases = list(product(OWNERSHIP.items(), WISHES.values()))
+    for (ownership, side), wish in cases if CAMPAIGN > 1 else cases[SHAPES.index(shape) % 3 :: 3]:
+        desk.sandbox.reset()
+        desk.write(wish[side], ownership=ownership)
+        plan = str(desk.folder / "plan.json")
+        assert desk.run("plan", "-o", plan)[0] == 0
+        desk.sandbox.faults.add(Rule(kind="malformed", variant=shape, method="GET", path=LIMITS))
+        code, text = desk.run("plan")
+        assert code == 1, text
+        assert NUMBER in text
+        assert desk.run("apply", plan)[0] == 1
+        assert desk.posts() == 0
+        assert desk.sandbox.book.row(NUMBER, *KEY) == TRUTH
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -16,6 +16,7 @@ from amsctl.manifests.findings import Findings
 from amsctl.manifests.nodes import Map, Node, Seq
 from amsctl.manifests.project import project_of
 from amsctl.resources import schema
+from tests.conftest import CAMPAIGN
 
 WORDS = st.sampled_from(
     [
@@ -230,7 +231,9 @@ PROJECT = wild(
         {"metadata": wild(fixed({}, {"name": wild(word("x"))}))},
     )
 )
-SETTINGS = settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=300 if CAMPAIGN == 1 else 1500 * CAMPAIGN, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 
 def findings_of(refused: list[compiled.Refused]) -> Findings:

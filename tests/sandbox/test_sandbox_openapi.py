@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from amsctl.sandbox.openapi import openapi
 from amsctl.sandbox.server import Sandbox
+from tests.conftest import CAMPAIGN
 
 from .conftest import ACCOUNT, FIRM
 
@@ -36,13 +37,13 @@ def test_the_document_is_served_to_everybody(client: httpx.Client) -> None:
 
 
 @schema.parametrize()
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(max_examples=5 * CAMPAIGN, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 def test_generated_calls_are_answered_as_described(case: Any, served: Sandbox, session: requests.Session) -> None:
     case.call_and_validate(base_url=served.url, checks=CHECKS, session=session)
 
 
 @schema.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(max_examples=8 * CAMPAIGN, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 def test_generated_calls_to_a_known_account_are_answered_as_described(case: Any, served: Sandbox, session: requests.Session) -> None:
     """With real names in path and body, so that the generated rest gets past the first checks."""
     for name in case.path_parameters or {}:

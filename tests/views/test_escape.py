@@ -37,6 +37,7 @@ SHOWN_CATEGORIES = {
 }
 
 
+@pytest.mark.no_cover
 def test_every_code_point_is_either_kept_or_shown_as_its_number() -> None:
     """All of Unicode: printable categories stay (or are escaped as invisible), everything else is escaped; the result is always printable."""
     shown = [(char, visible(char)) for char in map(chr, range(sys.maxunicode + 1))]

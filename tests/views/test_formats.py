@@ -145,6 +145,7 @@ def spoiled(plan: Plan, chance: random.Random) -> Plan:
     )
 
 
+@pytest.mark.no_cover
 def test_a_code_span_holds_any_text() -> None:
     """Twenty thousand strings, each alone in a table's cell: one cell, one code span, and nothing else."""
     chance = random.Random(11)
