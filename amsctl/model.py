@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias, assert_never
+from unicodedata import normalize
 
 from amsctl.diagnostics import Source
 
@@ -133,6 +135,28 @@ class RowKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.execution_firm}/{self.product}"
+
+
+def near(text: str) -> str:
+    """What is left of a name when its spelling is set aside: letters and digits alone, in one case and one width (NFKC).
+
+    Identifiers with the same rest are two to this program and may be one to the AMS, or to whoever typed them: what depends on one of them being absent
+    must not be concluded while the other is there.
+    """
+    return _near(text) if len(text) <= _LONGEST_KEPT else _letters(text)
+
+
+_LONGEST_KEPT: Final = 64
+
+
+@lru_cache(maxsize=4096)
+def _near(text: str) -> str:
+    return _letters(text)
+
+
+def _letters(text: str) -> str:
+    folded = text.lower() if text.isascii() else normalize("NFKC", normalize("NFKC", text).casefold())
+    return "".join(letter for letter in folded if letter.isalnum()) or text
 
 
 NO_LIMIT: Final = 1 << 62

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ from amsctl.wire.paths import query_value
 JsonObject = dict[str, object]
 CLOSURE: Final = "its weekly closure is Friday 18:00 to Sunday 12:00 in Chicago"
 COMMON_HEADERS: Final = (("User-Agent", "amsctl"), ("Accept", "application/json"), ("Accept-Encoding", "gzip"))
+FRESH: Final = (("Cache-Control", "no-cache"), ("Pragma", "no-cache"))
+"""Goes along with each GET: a cache on the way must ask the AMS. The second is for caches of HTTP/1.0 (RFC 9111 §5.4)."""
+MOST_AGE_SECONDS: Final = 5
+"""How old an answer may call itself. Age is in whole seconds and counts the way through each gateway too, so that a fresh answer may say 1 or 2; what a
+cache kept for use again is older: the shortest that is usual is 10 s."""
 MOST_CREDENTIAL_WAIT_SECONDS: Final = 30.0
 
 
@@ -73,7 +79,7 @@ def judged(answer: RawAnswer, *, where: str) -> JsonObject:
     """The JSON object of a good answer.
 
     Raises AmsRefused for a failure told by body (``errorType``, whatever the status, AMS §2) or by a 4xx status; AmsMalformed for redirects, for bodies
-    that are not a JSON object, and for every 2xx but 200.
+    that are not a JSON object, for every 2xx but 200, and for what a cache kept (2xx and 4xx; a 5xx is no answer to anything anyway).
     """
     status = answer.status
     if 300 <= status < 400:
@@ -83,6 +89,8 @@ def judged(answer: RawAnswer, *, where: str) -> JsonObject:
             where=where,
             hint="redirects are not followed: correct the url",
         )
+    if status < 500:
+        _check_fresh(answer, where)
     body, reason = _json_of(answer)
     failure = error_in(body) if body is not None else None
     if failure is not None:
@@ -102,6 +110,30 @@ def judged(answer: RawAnswer, *, where: str) -> JsonObject:
     what = f"the AMS answered a web page (HTTP {status})" if page else f"the answer of the AMS is not usable (HTTP {status}): {reason}"
     raise AmsMalformed(what, http_status=status, where=where, hint=CLOSURE if page or status == 503 else None)
 
+
+def _check_fresh(answer: RawAnswer, where: str) -> None:
+    """AmsMalformed for an answer that a cache kept: what it says was so at another time, and a write stands on what is so now."""
+    old = [f"Age: {quoted(age)}" for age in answer.headers_of("age") if not _is_young(age)]
+    old += [f"Warning: {quoted(warning)}" for warning in answer.headers_of("warning") if _KEPT.search(warning) is not None]
+    if old:
+        raise AmsMalformed(
+            "the answer is an old one that a cache kept",
+            http_status=answer.status,
+            where=where,
+            expected=f"an answer of now: an Age of at most {MOST_AGE_SECONDS} s, and no Warning of 110 to 113",
+            found=old[0],
+            hint="nothing is concluded from it; let what is between here and the AMS keep no answers",
+        )
+
+
+def _is_young(age: str) -> bool:
+    """Whether an Age is a number of seconds, and few; one that cannot be read is not."""
+    text = age.strip()
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= MOST_AGE_SECONDS
+
+
+_KEPT: Final = re.compile(r"(?:^|,)\s*11[0-3](?:\s|$)")
+"""Warnings that only a cache gives, of an answer that it did not just fetch (RFC 7234 §5.5): stale, not validated, disconnected, fresh by a guess."""
 
 _WHOLE: Final = 200
 """The one status of a whole answer of the AMS. Every other of its kind says something else: 202 not yet, 203 changed on the way, 206 a part, 207 several,
@@ -191,7 +223,9 @@ class GetChannel:
         timeout = max(0.001, min(shared.requests.timeout_seconds, seconds_left))
         asked_at = shared.clock.monotonic()
         try:
-            answer = await self._line.exchange("GET", target, headers=(*COMMON_HEADERS, *headers), timeout_seconds=timeout, where=where)
+            answer = await self._line.exchange(
+                "GET", target, headers=(*COMMON_HEADERS, *FRESH, *headers), timeout_seconds=timeout, where=where
+            )
         except (AmsUnreachable, AmsNoAnswer) as error:
             return _Tried(error=error, generation=generation, may_retry=True)
         finally:

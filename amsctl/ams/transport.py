@@ -135,6 +135,10 @@ class RawAnswer:
         """The first value of a header, or an empty text."""
         return next((value for key, value in self.headers if key == name), "")
 
+    def headers_of(self, name: str) -> list[str]:
+        """All values of a header, in order."""
+        return [value for key, value in self.headers if key == name]
+
 
 class CertificateRefused(httpx.ConnectError):
     """TLS could not be agreed: the other side did not prove who it is, or did not accept what we prove."""

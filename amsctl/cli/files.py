@@ -8,12 +8,13 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from amsctl.errors import AmsctlError, PlanFileError
 from amsctl.jsontext import json_value
 
-__all__ = ["FileFailure", "json_value", "read_content", "read_json", "write_atomically"]
+__all__ = ["FileFailure", "json_value", "read_content", "read_json", "refuse_links", "write_atomically"]
 
 MAX_JSON_BYTES: Final = 1 << 30
 """A plan of a large book has some hundred megabytes; what is larger than this is not one."""
@@ -29,11 +30,13 @@ class FileFailure(AmsctlError):
 
 def write_atomically(path: str, text: str | Iterable[str], *, private: bool = False) -> None:
     """The file holds all of the text or is left as it was, and keeps its mode; a new one gets the usual mode. ``private``: readable by its owner
-    alone, whatever it was. A link is followed, not replaced; what is no regular file (``/dev/stdout``) is written into. Raises FileFailure.
+    alone, whatever it was. A link is followed, not replaced, unless it lies in a repository (``refuse_links``); what is no regular file
+    (``/dev/stdout``) is written into. Raises FileFailure.
     """
     pieces = [text] if isinstance(text, str) else text
     encoded = (piece.encode("utf-8", "backslashreplace") for piece in pieces)
     try:
+        refuse_links(path)
         target = os.path.realpath(path)
         mode = _mode(target)
         if mode is not None and not stat.S_ISREG(mode):
@@ -44,6 +47,43 @@ def write_atomically(path: str, text: str | Iterable[str], *, private: bool = Fa
         _replace(target, encoded, _PRIVATE if private else kept)
     except OSError as error:
         raise FileFailure(f"cannot write the file: {error.strerror}", where=path) from None
+
+
+def refuse_links(path: str) -> None:
+    """FileFailure where the way to a file that is to be written leads over a link inside a git repository: a commit can bring one, and then says where
+    the text goes. Links elsewhere are the user's own.
+    """
+    link = _committable_link(path)
+    if link is not None:
+        raise FileFailure(
+            "the file is not written through a link inside a git repository",
+            where=path,
+            expected="a path without links, or a place outside of the repository",
+            found=f"{link} is a link to {os.readlink(link)}",
+            hint="a commit may have put it there: delete the link, or name another file",
+        )
+
+
+_MOST_LINKS: Final = 40
+"""As many as Linux follows."""
+
+
+def _committable_link(path: str) -> str | None:
+    """The first link on the way to a path that lies in a repository, where it really is; links are followed one by one, as the system does."""
+    absolute = Path(os.path.abspath(os.curdir), path)
+    at, ahead, links = absolute.anchor, list(reversed(absolute.parts[1:])), 0
+    while ahead and links < _MOST_LINKS:
+        part = ahead.pop()
+        there = os.path.dirname(at) if part == os.pardir else os.path.join(at, part)
+        if not os.path.islink(there):
+            at = there
+            continue
+        if any(os.path.lexists(os.path.join(folder, ".git")) for folder in (at, *map(str, Path(at).parents))):
+            return there
+        links += 1
+        target = Path(at, os.readlink(there))
+        at, ahead = target.anchor, [*ahead, *reversed(target.parts[1:])]
+    return None
 
 
 def _mode(path: str) -> int | None:

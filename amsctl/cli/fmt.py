@@ -38,11 +38,15 @@ def command(session: Session, paths: tuple[str, ...], check: bool, form: str) ->
     PATH is a manifest or a folder of them; without any, the project file and every manifest of the project. The files that were rewritten are listed.
     Each is written whole or not at all and keeps its mode. When any of them is wrong, none is written.
     """
-    from amsctl.cli.files import write_atomically
+    from amsctl.cli.files import refuse_links, write_atomically
 
     files = _files(session, paths)
     changed = _changed(files)
     if not check:
+        for (
+            path
+        ) in paths:  # a link that is named is followed wherever it leads; those among the manifests of a folder stay in the repository
+            refuse_links(os.path.join(session.directory, path))
         for file, text in changed:
             write_atomically(file.path, text)
     names = [file.shown for file, _ in changed]

@@ -88,9 +88,12 @@ def around_of(
 ) -> Around:
     """What surrounds a run on the command line: signals stop it, its progress is shown, its events go to a file."""
     from amsctl.applying.recorders import EventsFile
+    from amsctl.cli.files import refuse_links
     from amsctl.cli.signals import stopping
     from amsctl.operations.apply import Around
 
+    if events_path is not None:
+        refuse_links(events_path)
     recorders = [stack.enter_context(EventsFile(events_path))] if events_path is not None else []
     return Around(
         environ=session.environ,

@@ -6,12 +6,14 @@ ownership is an expectation and never written; each leg is one change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from amsctl.config import UnlimitedAs, UnlimitedShownAs
 from amsctl.diagnostics import Severity, Source
+from amsctl.errors import AmsError
+from amsctl.masking import quoted
 from amsctl.model import (
     LEGS,
     NO_ROW,
@@ -35,8 +37,12 @@ from amsctl.model import (
     direction_of,
     effective,
     lets_through,
+    near,
 )
 from amsctl.planning.plan import Change, ChangeKind, Finding
+
+K = TypeVar("K")
+S = TypeVar("S", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +101,13 @@ def diff(desired: DesiredAccount, live: LiveAccount, rules: Rules, eligible: Map
     """All changes and findings of one account, in a fixed order; change ids are left empty for ``arrange`` to give.
 
     ``eligible`` maps execution firm to products and is looked at only for rows that would be added; ``None`` leaves that unchecked.
+
+    AmsError where the account lists another spelling of a row or execution firm that is not there as written, or that would be written.
     """
     findings: list[Finding] = []
     rows = tuple(_rows(desired, live, rules, findings))
+    if live.status is not AccountStatus.CLOSED:
+        _check_spellings(desired, live, rows)
     suspensions = tuple(_suspensions(desired, live))
     status = _status(desired, live)
     wanted = Difference(status=status, suspensions=suspensions, rows=rows, findings=())
@@ -117,6 +127,46 @@ def added_rows(desired: DesiredAccount, live: LiveAccount, rules: Rules) -> tupl
         return ()
     absent = (row for firm in desired.execution_firms for row in firm.rows if row.key not in live.rows)
     return tuple(sorted(row.key for row in absent if _row(row, live, rules, []) is not None))
+
+
+# --- spellings ---
+
+
+def _check_spellings(desired: DesiredAccount, live: LiveAccount, rows: tuple[RowChange, ...]) -> None:
+    """Nothing is concluded from a row or an execution firm not being there, and neither is written, while the account lists it in another spelling: the
+    AMS may mean the same one, and then a row that is added takes away limits that nobody read.
+    """
+    declared = {row.key for firm in desired.execution_firms for row in firm.rows}
+    keys = {row.key for row in rows} | (declared - live.rows.keys())
+    if keys:
+        listed = _by_spelling((key, (near(key.execution_firm), near(key.product))) for key in live.rows)
+        for key in sorted(keys):
+            _refuse_twins("row", str(key), map(str, listed.get((near(key.execution_firm), near(key.product)), ())), _address(live, *key))
+    firms = {row.key.execution_firm for row in rows}
+    asked = {firm.id for firm in desired.execution_firms if _asks(firm, firms)} | firms
+    if asked:
+        known = _by_spelling((name, near(name)) for name in live.execution_firms)
+        for name in sorted(asked):
+            _refuse_twins("execution firm", name, known.get(near(name), ()), _address(live, name))
+
+
+def _by_spelling(named: Iterable[tuple[K, S]]) -> dict[S, list[K]]:
+    found: dict[S, list[K]] = {}
+    for key, spelling in named:
+        found.setdefault(spelling, []).append(key)
+    return found
+
+
+def _refuse_twins(kind: str, wanted: str, listed: Iterable[str], where: str) -> None:
+    others = [name for name in listed if name != wanted]
+    if others:
+        raise AmsError(
+            f"the account lists the {kind} in another spelling",
+            where=where,
+            expected=wanted,
+            found=", ".join(quoted(name) for name in others),
+            hint="write it as the AMS does; where the AMS is right to list both, ask CME which of them holds",
+        )
 
 
 # --- status and suspension ---

@@ -12,13 +12,12 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar, assert_never
 
 from amsctl.config import UnlimitedShownAs
 from amsctl.errors import AmsMalformed, IncompleteRead
 from amsctl.masking import masked, quoted
-from amsctl.model import ABSENT, ALL_UNLIMITED, SERVICE, UNLIMITED, AccountStatus, Amount, Firm, Leg, LiveRow, RowKey
+from amsctl.model import ABSENT, ALL_UNLIMITED, SERVICE, UNLIMITED, AccountStatus, Amount, Firm, Leg, LiveRow, RowKey, near
 
 JsonObject: TypeAlias = Mapping[str, object]
 K = TypeVar("K")
@@ -153,13 +152,16 @@ def _account(entry: JsonObject, firm: Firm, where: str) -> tuple[str, AccountEnt
         status_word=entry.get("status"),
         owner=_optional_text(entry.get("owner"), "owner", where),
         seg_type=_optional_text(entry.get("segType"), "segType", where),
-        execution_firms=tuple(_listed_firm(item, where) for item in _items(entry.get("executionFirms") or [], "executionFirms", where)),
+        execution_firms=tuple(
+            _listed_firm(item, firm, number, where) for item in _items(entry.get("executionFirms") or [], "executionFirms", where)
+        ),
     )
 
 
-def _listed_firm(item: object, where: str) -> str:
+def _listed_firm(item: object, firm: Firm, number: str, where: str) -> str:
     """The id of an execution firm in a listing, where it may be an object or a bare string (AMS §3.1)."""
     if isinstance(item, dict):
+        _check_named(item, (), firm=firm, number=number, where=where)
         return _execution_firm(item, where)
     return _text(item, "executionFirms", where)
 
@@ -192,7 +194,7 @@ def suspensions(body: JsonObject, *, firm: Firm, number: str) -> tuple[tuple[str
     """Execution firm → suspended, of one page of ``/efStatus``, in the order they came."""
     where = f"{firm.name}/{number}"
     _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
-    return tuple(_suspension(entry, where) for entry in _objects(body, "executionFirms", where))
+    return tuple(_suspension(entry, firm, number, where) for entry in _objects(body, "executionFirms", where))
 
 
 def suspensions_answer(body: JsonObject, *, firm: Firm, number: str) -> Mapping[str, bool]:
@@ -200,8 +202,9 @@ def suspensions_answer(body: JsonObject, *, firm: Firm, number: str) -> Mapping[
     return unique(suspensions(body, firm=firm, number=number), where=f"{firm.name}/{number}")
 
 
-def _suspension(entry: JsonObject, where: str) -> tuple[str, bool]:
+def _suspension(entry: JsonObject, firm: Firm, number: str, where: str) -> tuple[str, bool]:
     name = _execution_firm(entry, where)
+    _check_named(entry, (), firm=firm, number=number, where=f"{where}/{name}")
     _check_spelling(entry, ("suspended",), f"{where}/{name}")
     match entry.get("suspended"):
         case bool(flag):
@@ -224,7 +227,7 @@ def limit_rows(body: JsonObject, *, firm: Firm, number: str, shown_as: Unlimited
     """
     where = f"{firm.name}/{number}"
     _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
-    return tuple(_limit_row(entry, where, shown_as) for entry in _objects(body, "limits", where))
+    return tuple(_limit_row(entry, firm, number, where, shown_as) for entry in _objects(body, "limits", where))
 
 
 def limits_answer(body: JsonObject, *, firm: Firm, number: str, shown_as: UnlimitedShownAs) -> Mapping[RowKey, LiveRow]:
@@ -240,43 +243,104 @@ def with_a_limit(rows: Mapping[RowKey, LiveRow]) -> Mapping[RowKey, LiveRow]:
 _ROW_MEMBERS: Final = frozenset({"product", "productFullName", "efId", "efID", "efLimits", "cmfLimits", "usage", "links"})
 
 
-def _limit_row(entry: JsonObject, where: str, shown_as: UnlimitedShownAs) -> tuple[RowKey, LiveRow]:
+def _limit_row(entry: JsonObject, firm: Firm, number: str, where: str, shown_as: UnlimitedShownAs) -> tuple[RowKey, LiveRow]:
     product = _text(entry.get("product"), "product", where)
     key = RowKey(_execution_firm(entry, where), product)
-    if not entry.keys() <= _ROW_MEMBERS:
-        _check_extra_members(entry, f"{where}/{key}")
+    extra = () if entry.keys() <= _ROW_MEMBERS else sorted(entry.keys() - _ROW_MEMBERS)
+    if extra:
+        _check_named(entry, (), firm=firm, number=number, where=f"{where}/{key}")
+        _check_extra_members(entry, [name for name in extra if _may_be_a_limit(name, entry[name])], f"{where}/{key}")
     ef, cmf = entry.get("efLimits", ABSENT), entry.get("cmfLimits", ABSENT)
     legs = (*_side(ef, "efLimits", key, where, shown_as), *_side(cmf, "cmfLimits", key, where, shown_as))
     raw = (ef, cmf) if UNLIMITED in legs else None
+    if extra and raw is not None and shown_as in _SHOWN_BY_ABSENCE:
+        _check_extra_members(entry, [name for name in extra if _may_hold_limits(name, entry[name])], f"{where}/{key}")
     usage = entry.get("usage")
     if usage is None:
         return key, LiveRow(legs=legs, wire=raw)
     return key, LiveRow(legs=legs, usage_long=_usage(usage, "long"), usage_short=_usage(usage, "short"), wire=raw)
 
 
-def _check_extra_members(entry: JsonObject, where: str) -> None:
+_SHOWN_BY_ABSENCE: Final = frozenset({UnlimitedShownAs.LEG_ABSENT, UnlimitedShownAs.SIDE_ABSENT})
+"""Where what is not there has no limit, what is there under any other name may be just that which is missed."""
+
+
+def _check_extra_members(entry: JsonObject, suspects: Sequence[str], where: str) -> None:
     """AmsMalformed for a member that may be a side, or legs, under another name; any other that nobody announced is tolerated."""
-    for name in sorted(entry.keys() - _ROW_MEMBERS):
-        if _may_hold_limits(name, entry[name]):
-            raise AmsMalformed(
-                f"the row has a member {quoted(name)!r} that may be a limit under another name",
-                where=where,
-                expected="efLimits and cmfLimits, each with long and short",
-                found=f"{quoted(name)}: {quoted(entry[name])}",
-                hint="nothing is concluded from this account; ask CME what it means, and report it",
-            )
+    for name in suspects:
+        raise AmsMalformed(
+            f"the row has a member {quoted(name)!r} that may be a limit under another name",
+            where=where,
+            expected="efLimits and cmfLimits, each with long and short",
+            found=f"{quoted(name)}: {quoted(entry[name])}",
+            hint="nothing is concluded from this account; ask CME what it means, and report it",
+        )
 
 
 _LIMIT_NAME: Final = re.compile(r"(ef|cmf)?(max|qty|quantity)*(long|short)(max|qty|quantity)*|ef|cmf|clearing|execution")
 _NEAR: Final = 0.75
 
 
-def _may_hold_limits(name: str, value: object) -> bool:
-    """Whether an unknown member of a row looks like a side or a leg: a name like theirs, or one that speaks of limits with a value like theirs."""
+def _may_be_a_limit(name: str, value: object) -> bool:
+    """Whether an unknown member of a row is called like a side or a leg: a name like theirs, or one that speaks of limits with a value like theirs."""
     letters = _folded(name)
     if _LIMIT_NAME.fullmatch(letters) or difflib.get_close_matches(letters, ("eflimits", "cmflimits"), n=1, cutoff=_NEAR):
         return True
     return "limit" in letters and (not isinstance(value, str | bool) or _says_unlimited(value))
+
+
+def _may_hold_limits(name: str, value: object) -> bool:
+    """Whether an unknown member of a row, whatever its name, holds what a side or a leg could: in a row that lacks one it may be the one that is missed.
+
+    Texts under names that other answers document (an account's number, a firm's id) are what these say.
+    """
+    if isinstance(value, str) and name in _DOCUMENTED_TEXTS:
+        return False
+    return _holds_amounts(value)
+
+
+_DOCUMENTED_TEXTS: Final = frozenset(
+    {
+        "service",
+        "clearingFirm",
+        "accountNumber",
+        "executionFirm",
+        "owner",
+        "ownerLongName",
+        "segType",
+        "firmName",
+        "firmLongName",
+        "clearingId",
+    }
+)
+
+
+def _holds_amounts(value: object) -> bool:
+    """Whether there is a number in a value, a text that reads as one or says Unlimited, or a member that speaks of long and short."""
+    match value:
+        case dict():
+            return any(_LEG_WORD.search(_folded(name)) is not None or _holds_amounts(part) for name, part in value.items())
+        case list():
+            return any(map(_holds_amounts, value))
+        case str():
+            return _reads_as_amounts(near(value), value)
+        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _reads_as_amounts(letters: str, text: str) -> bool:
+    """Whether a text is a number however it is set (1,000; １０; 5e3), says Unlimited, or speaks of legs and has numbers (JSON in a text)."""
+    has_digits = any(letter.isnumeric() for letter in letters)
+    if letters == "unlimited" or (has_digits and not any(letter.isalpha() for letter in letters)):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return has_digits and _LEG_WORD.search(letters) is not None
+    return True
+
+
+_LEG_WORD: Final = re.compile("long|short|unlimited")
 
 
 def _side(side: object, name: str, key: RowKey, where: str, shown_as: UnlimitedShownAs) -> tuple[Amount, Amount]:
@@ -393,15 +457,26 @@ def eligible_products(body: JsonObject, *, firm: Firm, number: str) -> tuple[tup
     """Execution firm → products of one page, in the order they came; one firm may come in several pieces."""
     where = f"{firm.name}/{number}"
     _check_named(body, _ONE_ACCOUNT, firm=firm, number=number, where=where)
-    return tuple(_eligible(entry, where) for entry in _objects(body, "products", where))
+    return tuple(_eligible(entry, firm, number, where) for entry in _objects(body, "products", where))
 
 
-def _eligible(entry: JsonObject, where: str) -> tuple[str, tuple[str, ...]]:
+def _eligible(entry: JsonObject, firm: Firm, number: str, where: str) -> tuple[str, tuple[str, ...]]:
     named = entry.get("executionFirm")
-    name = _text(named, "executionFirm", where) if named is not None else _execution_firm(entry, where)
-    listed = _items(entry.get("productList") or [], "productList", where)
-    products = (item.get("product") if isinstance(item, dict) else item for item in listed)
-    return name, tuple(_text(product, "product", f"{where}/{name}") for product in products)
+    spelled = named is None or any(key.lower() == "efid" for key in entry)
+    name = _execution_firm(entry, where) if spelled else _text(named, "executionFirm", where)
+    where = f"{where}/{name}"
+    _check_named(entry, (), firm=firm, number=number, where=where)
+    products = []
+    for item in _items(entry.get("productList") or [], "productList", where):
+        if isinstance(item, dict):
+            if not item.keys() <= _PRODUCT_MEMBERS:
+                _check_named(item, (), firm=firm, number=number, where=where)
+            item = item.get("product")
+        products.append(_text(item, "product", where))
+    return name, tuple(products)
+
+
+_PRODUCT_MEMBERS: Final = frozenset({"product", "productFullName"})
 
 
 # --- the small parts ---
@@ -420,8 +495,8 @@ def unique(pairs: Iterable[tuple[K, V]], *, where: str) -> dict[K, V]:
 
 
 def _check_named(body: JsonObject, required: Collection[str], *, firm: Firm, number: str | None, where: str) -> None:
-    """An answer to another question is never used: service, firm and account are those asked for wherever the body names them, and each of ``required``
-    is named. ``number`` of ``None``: no account was asked for.
+    """An answer to another question is never used: service, firm and account are those asked for wherever the body, or an entry of its lists, names them,
+    and each of ``required`` is named. ``number`` of ``None``: no account was asked for.
     """
     _check_spelling(body, ("service", "clearingFirm", "accountNumber"), where)
     named = {"service": SERVICE, "clearingFirm": f"{firm.name} or {firm.clearing_id}", "accountNumber": number}
@@ -461,21 +536,20 @@ def _check_spelling(entry: JsonObject, names: Collection[str], where: str) -> No
 
 
 def _folded(name: str) -> str:
-    return _folded_short(name) if len(name) <= _LONGEST_NAME else name
+    return near(name) if len(name) <= _LONGEST_NAME else name
 
 
 _LONGEST_NAME: Final = 64
 
 
-@lru_cache(maxsize=1024)
-def _folded_short(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
 def _execution_firm(entry: JsonObject, where: str) -> str:
     """The execution firm's id, whose key CME spells ``efId`` and ``efID``."""
     if len(spelled := [value for key, value in entry.items() if len(key) == 4 and key.lower() == "efid"]) == 1:
-        return _text(spelled[0], "efId", where)
+        name = _text(spelled[0], "efId", where)
+        other = entry.get("executionFirm")
+        if other not in (None, name) and not isinstance(other, dict):
+            raise _odd("an entry's executionFirm", f"{where}/{name}", f"{name}, as its efId says", other)
+        return name
     raise AmsMalformed("an entry does not name its execution firm", where=where, expected="one efId", found=f"{len(spelled)} of them")
 
 

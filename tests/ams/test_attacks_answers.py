@@ -104,6 +104,59 @@ def test_a_failure_told_by_the_body_is_one_whatever_the_status(status: int) -> N
     assert isinstance(problem, AmsRefused)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ("Age: 6\r\n", "Age: 6"),
+        ("Age: 600\r\nX-Cache: HIT\r\n", "Age: 600"),
+        ("age: 0\r\nAGE: 600\r\n", "Age: 600"),
+        (f"Age: {'9' * 5000}\r\n", f"Age: {'9' * 80}…"),
+        ("Age: 0, 600\r\n", "Age: 0, 600"),
+        ("Age: -1\r\n", "Age: -1"),
+        ("Age: \r\n", "Age: "),
+        ("Age: soon\r\n", "Age: soon"),
+        ('Warning: 110 - "Response is Stale"\r\n', 'Warning: 110 - "Response is Stale"'),
+        ('Warning: 199 a "x", 111 b "Revalidation Failed"\r\n', 'Warning: 199 a "x", 111 b "Revalidation Failed"'),
+        ("Warning: 113\r\n", "Warning: 113"),
+    ],
+)
+@pytest.mark.parametrize("refusal", [False, True])
+def test_what_a_cache_kept_is_no_answer(headers: str, found: str, method: str, refusal: bool) -> None:
+    """An account that is "not there" by an old refusal, or limits of ten minutes ago, were so at another time."""
+    body = {"errorType": "404", "error": "no"} if refusal else {"entitlements": []}
+    problem = _judged(answer(json.dumps(body), status="404 Not Found" if refusal else "200 OK", headers=headers), method)
+    assert isinstance(problem, AmsMalformed)
+    assert (problem.found, problem.what) == (found, "the answer is an old one that a cache kept")
+    assert problem.http_status == (404 if refusal else 200)
+
+
+@pytest.mark.parametrize("headers", ["", "Age: 0\r\n", "Age: 5\r\n", 'Warning: 199 gateway "110 is near"\r\n', "X-Cache: HIT\r\n"])
+def test_an_answer_may_be_on_its_way_for_some_seconds(headers: str) -> None:
+    """A gateway that passes answers on may give their age; and each GET asks for what is so now."""
+
+    async def within() -> None:
+        body = answer(json.dumps({"entitlements": []}), headers=headers)
+        async with wire(lambda _: body) as served, open_reader(environment(served.url), requests(), clock=JumpingClock()) as reader:
+            assert await reader.firms() == ()
+            (heard,) = served.heard
+            assert (heard.header("cache-control"), heard.header("pragma")) == ("no-cache", "no-cache")
+
+    run(within())
+
+
+def test_an_old_page_of_a_gateway_is_tried_again_like_any() -> None:
+    """What stands for an outage says so by its status, however old the page is."""
+
+    async def within() -> None:
+        bodies = [answer("<html>", status="503 Closed", headers="Age: 900\r\n"), answer(json.dumps({"entitlements": []}))]
+        async with wire(lambda _: bodies.pop(0)) as served:  # noqa: SIM117
+            async with open_reader(environment(served.url), requests(retries=1), clock=JumpingClock()) as reader:
+                assert await reader.firms() == ()
+
+    run(within())
+
+
 def _judged(body: bytes, method: str) -> AmsError:
     async def within() -> AmsError:
         async with (

@@ -7,13 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from amsctl.applying.report import encode_report
+from amsctl.cli.console import Console
 from amsctl.cli.files import FileFailure, read_json, write_atomically
+from amsctl.cli.running import around_of
+from amsctl.cli.session import Session
 from amsctl.errors import PlanFileError
 from amsctl.planning.codec import encode, sealed
 from amsctl.planning.consistency import summary_of
@@ -387,6 +391,57 @@ def test_links_are_followed_and_modes_kept(tmp_path: Path) -> None:
     finally:
         os.umask(mask)
     assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "way", ["plan.json", "out/plan.json", "accounts/../plan.json", "../beside/to-the-repository", "../beside/in/plan.json", "two"]
+)
+def test_a_link_inside_a_repository_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """A commit can bring it: as the file, as a folder on the way to it, or behind a link of the user's own. What it leads to stays as it is."""
+    repository, elsewhere, beside = tmp_path / "repo", tmp_path / "elsewhere", tmp_path / "beside"
+    for folder in (repository / ".git", repository / "accounts", elsewhere, beside):
+        folder.mkdir(parents=True)
+    (elsewhere / "plan.json").write_text("another's")
+    for link, target in (
+        ("plan.json", "../elsewhere/plan.json"),
+        ("out", "../elsewhere"),
+        ("two", "accounts/two"),
+        ("accounts/two", "../two2"),
+    ):
+        (repository / link).symlink_to(target)
+    (repository / "two2").symlink_to(elsewhere / "new.json")
+    (beside / "to-the-repository").symlink_to("../repo/plan.json")
+    (beside / "in").symlink_to(repository)
+    monkeypatch.chdir(repository)
+    for path in (way, str(repository / way)):
+        with pytest.raises(FileFailure, match="not written through a link inside a git repository") as caught:
+            write_atomically(path, "new")
+        assert "is a link to " in str(caught.value)
+    assert [(path.name, path.read_text()) for path in elsewhere.iterdir()] == [("plan.json", "another's")]
+    write_atomically("accounts/plan.json", "new")  # no link on the way
+    write_atomically(str(beside / "in" / "accounts" / "plan.json"), "newer")  # the user's own link, into the repository
+    assert (repository / "accounts" / "plan.json").read_text() == "newer"
+
+
+def test_links_without_end_are_the_system_s_to_refuse(tmp_path: Path) -> None:
+    """A loop outside of a repository fails as it does everywhere."""
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileFailure, match="cannot write the file"):
+        write_atomically(str(tmp_path / "loop"), "x")
+
+
+def test_no_command_writes_through_a_link_of_a_commit(run: Run, tmp_path: Path) -> None:
+    """fmt of a link that is named, and the events of a run."""
+    (tmp_path / "outside.yaml").write_text(ACCOUNT.replace("kind: Account", "kind:  Account"))
+    before = (tmp_path / "outside.yaml").read_text()
+    repository = tmp_path / "repo"
+    (repository / ".git").mkdir(parents=True)
+    (repository / "a.yaml").symlink_to("../outside.yaml")
+    ran = run("-C", str(repository), "fmt", "a.yaml")
+    assert (ran.code, "not written through a link" in ran.err) == (1, True)
+    with ExitStack() as stack, pytest.raises(FileFailure):
+        around_of(Session(Console()), consent="", barrier=None, reason=None, events_path=str(repository / "a.yaml"), stack=stack)
+    assert (tmp_path / "outside.yaml").read_text() == before
 
 
 def test_devices_are_written_into() -> None:

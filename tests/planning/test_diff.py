@@ -8,6 +8,7 @@ import pytest
 
 from amsctl.config import UnlimitedAs, UnlimitedShownAs
 from amsctl.diagnostics import Severity, Source
+from amsctl.errors import AmsError
 from amsctl.model import (
     UNLIMITED,
     UNSET,
@@ -73,6 +74,53 @@ def made(desired: DesiredAccount, found: LiveAccount, rules: Rules = Rules(), **
 
 def told(change: Change) -> tuple[object, ...]:
     return (change.owner, change.leg, change.before, change.after, change.direction, change.binding)
+
+
+TWINS = [
+    ("3N1", "cj.fut.nymex"),
+    ("3N1", "CJ.FUT.NYMEX."),
+    ("3N1", "CJ FUT NYMEX"),
+    ("3N1", "ＣＪ.FUT.NYMEX"),
+    ("3n1", CJ),
+    ("3-N1", CJ),
+    ("３N1", "cj/fut/nymex"),
+]
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("also", [False, True], ids=["alone", "beside the row"])
+def test_no_row_is_written_beside_another_spelling_of_it(twin: tuple[str, str], also: bool) -> None:
+    """The AMS may mean the same row: one that is added would take away three limits that it holds, and a tombstone would find nothing to remove."""
+    legs: tuple[Amount, ...] = (324, 567, 9000, 2000)
+    rows = {twin: legs, ("3N1", DRS): (1, 1, 1, 1)} | ({("3N1", CJ): legs} if also else {})
+    for wish in (row(CJ, None, 600, None, None), row(CJ, unset=True), row(CJ, U, U, U, U)):
+        with pytest.raises(AmsError, match="in another spelling") as caught:
+            made(want(wish), live(rows))  # type: ignore[arg-type]
+        assert caught.value.expected == f"3N1/{CJ}"
+        assert caught.value.found == str(RowKey(*twin))
+        assert caught.value.where == f"GREENTEA_API_CLEARING2/DV1/3N1/{CJ}"
+    assert not made(want(row(DRS, 1, 1, 1, 1)), live(rows)).changes  # type: ignore[arg-type]
+    if also:  # what is as it should be is not written
+        assert not made(want(row(CJ, 324, 567, None, None)), live(rows)).changes  # type: ignore[arg-type]
+    closed = made(want(row(CJ, None, 600, None, None)), live(rows, status=AccountStatus.CLOSED))  # type: ignore[arg-type]
+    assert "closed-account" in {finding.code for finding in closed.findings}
+
+
+def test_an_execution_firm_in_two_spellings_is_not_written_to() -> None:
+    """Whether it is suspended, and on which of both a limit would be, is not ours to choose."""
+    for found in (live(**{"3n1": True}), replace(live(), execution_firms={"3n1": False})):
+        for wish in (want(row(CJ, 1, 1, 1, 1)), want(suspended=True), want(suspended=False)):
+            with pytest.raises(AmsError, match="lists the execution firm in another spelling") as caught:
+                made(wish, found)
+            assert (caught.value.expected, caught.value.found) == ("3N1", "3n1")
+    assert not made(want(), live(**{"3n1": True})).changes
+    assert made(want(suspended=True), live(**{"3n2": True, "N13": False})).changes
+
+
+def test_other_rows_are_other_rows() -> None:
+    """Nothing but case, width and signs is set aside."""
+    rows = {("3N1", other): (1, 1, 1, 1) for other in ("CJ.OOF.NYMEX", "CJ.FUT.NYME", "CL.FUT.NYMEX", "C.FUT.NYMEX", "CJ1.FUT.NYMEX")}
+    assert len(made(want(row(CJ, 1, 2, 3, 4)), live({**rows, ("3N2", CJ): (1, 1, 1, 1)})).changes) == 4
 
 
 def test_the_specification_s_example() -> None:

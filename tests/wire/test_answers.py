@@ -503,6 +503,111 @@ def test_any_object_with_errortype_is_a_failure(body: dict[str, Any], expected: 
     assert answers.error_in({"error": "not that", "limits": []}) is None
 
 
+# --- what entries name, and what they may hide ---
+
+OTHERS: dict[str, object] = {"accountNumber": "OTHER", "clearingFirm": "BLACKTEA", "service": "CPC"}
+
+
+def _answer_of(entry: str, name: str, value: object) -> Callable[[], object]:
+    """Reading an answer in which one entry names something of its own."""
+    more = {name: value}
+    bodies: dict[str, Callable[[], object]] = {
+        "a row": lambda: limit_rows(limits_body(row(**more))),
+        "a suspension": lambda: answers.suspensions(
+            {**HEAD, "executionFirms": [{"efId": "3N1", "suspended": "N", **more}]}, firm=FIRM, number=NUMBER
+        ),
+        "eligible products": lambda: answers.eligible_products(
+            {**HEAD, "products": [{"executionFirm": "3N1", "productList": [], **more}]}, firm=FIRM, number=NUMBER
+        ),
+        "an eligible product": lambda: answers.eligible_products(
+            {**HEAD, "products": [{"executionFirm": "3N1", "productList": [{"product": "CJ.FUT.NYMEX", **more}]}]}, firm=FIRM, number=NUMBER
+        ),
+        "a listed execution firm": lambda: answers.accounts(
+            listing(account(executionFirms=[{"efId": "3N1", **more}])), firm=FIRM, where="x"
+        ),
+    }
+    return bodies[entry]
+
+
+ENTRIES = ["a row", "a suspension", "eligible products", "an eligible product", "a listed execution firm"]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_entry_that_names_another_account_firm_or_service_is_refused(entry: str, name: str) -> None:
+    """The answer as a whole names the one asked for, and one of its entries does not: it is of another account."""
+    for spelled, value in ((name, OTHERS[name]), (name, 5), (name.upper(), OTHERS[name]), (name.replace("c", "ｃ", 1), OTHERS[name])):
+        with pytest.raises(AmsMalformed, match=name):
+            _answer_of(entry, spelled, value)()
+    right = "011" if entry == "a listed execution firm" else NUMBER
+    for value in (None, {"accountNumber": right, "clearingFirm": "780", "service": "icc"}[name]):
+        _answer_of(entry, name, value)()
+
+
+@pytest.mark.parametrize("entry", ["a row", "a suspension", "a listed execution firm"])
+def test_an_entry_that_names_two_execution_firms_is_refused(entry: str) -> None:
+    """efId and executionFirm (as /eligibleProducts calls it) are the same one."""
+    for value in ("350", "3n1", 5, ["3N1"]):
+        with pytest.raises(AmsMalformed, match="executionFirm"):
+            _answer_of(entry, "executionFirm", value)()
+    for value in ("3N1", None, {"name": "a firm"}):
+        _answer_of(entry, "executionFirm", value)()
+
+
+def test_eligible_products_of_two_execution_firms_at_once_are_refused() -> None:
+    for entry in ({"executionFirm": "XX0", "efId": "350"}, {"executionFirm": 5, "efId": "350"}):
+        with pytest.raises(AmsMalformed, match="executionFirm"):
+            answers.eligible_products({**HEAD, "products": [{**entry, "productList": []}]}, firm=FIRM, number=NUMBER)
+
+
+HIDING: list[object] = [
+    {"long": 5, "short": 3}, {"short": 3}, {"Long": None}, {"max": {"a": [3]}}, {"unlimited": True}, [{"side": "EF", "short": 3}], [[0]], [5],
+    5, 0, 1.5, "5", " 5 ", "1,000", "5e3", "５６７", "unlimited", "Unlimited.", '{"short": 567}', "short=567;long=3", "UNLIMITED long, 3 short",
+]  # fmt: skip
+NOT_HIDING: list[object] = [
+    None, True, False, "", "ACTIVE", "SHORT STERLING", "2026-01-03T10:00:00Z", "jo2", {}, [], {"rel": "self", "href": "/rest/v2/780"}, ["x", None],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["executionFirm", "efCaps", "position", "EF_MAX", "sides", "text", "x", "x" * 5000])
+@pytest.mark.parametrize("value", HIDING, ids=ascii)
+def test_a_row_that_lacks_a_side_hides_none_under_another_name(name: str, value: object) -> None:
+    """Where what is not there has no limit, a member that may hold one is refused by what it holds, whatever it is called."""
+    if name == "executionFirm" and not isinstance(value, dict):
+        return  # refused for naming another execution firm
+    lacking: list[tuple[UnlimitedShownAs, dict[str, object]]] = [
+        (SIDE_ABSENT, {"efLimits": ...}),
+        (SIDE_ABSENT, {"cmfLimits": None}),
+        (SIDE_ABSENT, {"efLimits": {"long": 3}}),
+        (LEG_ABSENT, {"efLimits": {}}),
+        (LEG_ABSENT, {"cmfLimits": {"short": 3}}),
+    ]
+    for shown_as, fields in lacking:
+        with pytest.raises(AmsMalformed, match="may be a limit under another name") as caught:
+            one(shown_as, **fields, **{name: value})
+        assert name[:20] in str(caught.value)
+        assert f"{WHERE}/3N1/CJ.FUT.NYMEX" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", NOT_HIDING, ids=ascii)
+@pytest.mark.parametrize("shown_as", UnlimitedShownAs)
+def test_a_member_that_can_hold_no_limit_is_tolerated_there_too(value: object, shown_as: UnlimitedShownAs) -> None:
+    side: object = {NULL: {"long": None, "short": None}, WORD: {"long": "Unlimited", "short": "Unlimited"}, LEG_ABSENT: {}}.get(
+        shown_as, ...
+    )
+    assert one(shown_as, efLimits=side, remark=value).legs == (U, U, 9000, 2000)
+
+
+def test_what_other_answers_document_is_tolerated_in_a_row_that_lacks_a_side() -> None:
+    """An account's number and a firm's id are texts of digits, and no limits; a whole row may have a number beside it."""
+    said = {"service": "ICC", "clearingFirm": "780", "accountNumber": NUMBER, "owner": "050", "executionFirm": "3N1", "clearingId": "780"}
+    assert one(SIDE_ABSENT, efLimits=..., **said).legs == (U, U, 9000, 2000)
+    with pytest.raises(AmsMalformed, match="'owner'"):
+        one(SIDE_ABSENT, efLimits=..., owner={"short": 5})
+    for shown_as in UnlimitedShownAs:
+        assert one(shown_as, rowId=7, utilization={"long": 5}).legs == (324, 567, 9000, 2000)
+
+
 ODD: tuple[object, ...] = (None, True, 0, -1, 1.5, 2**60, "", " ", "x", "Unlimited", "\x00", [], [None], [[]], {}, {"efId": {}}, {"": 1})
 
 
