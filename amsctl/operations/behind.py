@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from amsctl.errors import Stale
 from amsctl.model import DesiredAccount
 from amsctl.operations.record import Sources
-from amsctl.operations.stated import stated_at
+from amsctl.operations.stated import Stated, stated_at
 from amsctl.planning.plan import Plan
 from amsctl.provenance.commits import first_parent_path, merge_bases
 from amsctl.provenance.facts import Unknown
@@ -37,7 +37,7 @@ def check_not_behind(plan: Plan, wanted: Desired, sources: Sources, against: Ite
     if git is None or base is None or sources.repository is None or not plan.changes:
         return
     numbers = {change.account for change in plan.changes}
-    mine = _words(wanted.some([key for key in wanted.keys() if key.number in numbers]), numbers)  # noqa: SIM118  no mapping
+    mine = _words_of(wanted.some([key for key in wanted.keys() if key.number in numbers]), numbers)  # noqa: SIM118  no mapping
     for commit in dict.fromkeys(against):
         _check(sources, sources.repository, git.commit, commit, numbers, mine)
 
@@ -54,9 +54,10 @@ def _check(sources: Sources, repository: Repository, head: str, commit: str, num
         )
     if left == (commit,):
         return
-    now = _said(sources, repository, commit, numbers)
     for fork in left:
-        then = _said(sources, repository, fork, numbers)
+        before = _said(sources, repository, fork, numbers)
+        after = _said(sources, repository, commit, numbers, first=[path for one in before for path in one.documents])
+        then, now = _words(before, numbers), _words(after, numbers)
         moved = next((number for number in sorted(numbers) if then[number] != now[number] and now[number] != mine[number]), None)
         if moved is not None:
             raise Stale(
@@ -68,8 +69,12 @@ def _check(sources: Sources, repository: Repository, head: str, commit: str, num
             )
 
 
-def _said(sources: Sources, repository: Repository, commit: str, numbers: Collection[str]) -> Words:
-    found = stated_at(repository, commit, (sources.rules[0].folder, repository.folder), numbers)
+def _said(
+    sources: Sources, repository: Repository, commit: str, numbers: Collection[str], *, first: Collection[str] = ()
+) -> tuple[Stated, ...]:
+    """What a commit says of the accounts, whatever else of it is broken."""
+    ruling = sources.rules[0]
+    found = stated_at(repository, commit, (ruling.folder, repository.folder), numbers, first=first, otherwise=ruling.project)
     if isinstance(found, Unknown):
         raise Stale(
             f"what {sources.branch} has changed since the planned commit left it is not known",
@@ -77,7 +82,7 @@ def _said(sources: Sources, repository: Repository, commit: str, numbers: Collec
             found=found.reason,
             hint=f"if it is {sources.branch} that is broken, mend it first; then {_UPDATE}",
         )
-    return _words((account for one in found for account in one.accounts), numbers)
+    return found
 
 
 def _changed_in(sources: Sources, repository: Repository, fork: str, commit: str, number: str, now: tuple[object, ...]) -> str:
@@ -86,13 +91,17 @@ def _changed_in(sources: Sources, repository: Repository, fork: str, commit: str
     changed = commit
     for older in () if isinstance(path, Unknown) else (*path[1:_MOST_LOOKED_AT], fork):
         found = stated_at(repository, older, (sources.rules[0].folder, repository.folder), (number,))
-        if isinstance(found, Unknown) or _words((account for one in found for account in one.accounts), (number,))[number] != now:
+        if isinstance(found, Unknown) or _words(found, (number,))[number] != now:
             return changed
         changed = older
     return commit
 
 
-def _words(accounts: Iterable[DesiredAccount], numbers: Collection[str]) -> Words:
+def _words(stated: Iterable[Stated], numbers: Collection[str]) -> Words:
+    return _words_of((account for one in stated for account in one.accounts), numbers)
+
+
+def _words_of(accounts: Iterable[DesiredAccount], numbers: Collection[str]) -> Words:
     found: dict[str, list[tuple[object, ...]]] = {number: [] for number in numbers}
     for account in accounts:
         found[account.key.number].append(_written(account))

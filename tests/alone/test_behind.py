@@ -147,6 +147,13 @@ def test_what_main_has_changed_since_is_not_taken_back(name: str, desk: Desk) ->
     CASES.check(name, desk)
 
 
+def test_another_file_of_main_that_is_broken_holds_nothing_up(desk: Desk) -> None:
+    """What main says of the account itself is known."""
+    desk.raise_it("jo")
+    desk.on_main("accounts/b.yaml", "kind: [", message="a slip")
+    assert desk.alone("--base", "main").code == 0
+
+
 def test_the_interface_refuses_the_same(desk: Desk) -> None:
     """amsctl.plan, and amsctl.apply of such a plan."""
     cut(desk)
