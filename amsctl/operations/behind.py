@@ -89,7 +89,7 @@ def _changed_in(sources: Sources, repository: Repository, fork: str, commit: str
     """The newest commit of the branch that changed an account; the branch's newest where that is further back than is looked."""
     path = first_parent_path(repository, fork, commit)
     changed = commit
-    for older in () if isinstance(path, Unknown) else (*path[1:_MOST_LOOKED_AT], fork):
+    for older in () if isinstance(path, Unknown) else (*path[1:], fork)[:_MOST_LOOKED_AT]:
         found = stated_at(repository, older, (sources.rules[0].folder, repository.folder), (number,))
         if isinstance(found, Unknown) or _words(found, (number,))[number] != now:
             return changed

@@ -23,11 +23,11 @@ from amsctl.model import LEGS, UNSET, Amount, DesiredAccount, DesiredRow, LegRef
 from amsctl.operations.record import Sources
 from amsctl.operations.stated import Stated, below, contents, stated_at
 from amsctl.planning.plan import Change, ChangeKind, Plan
-from amsctl.provenance.commits import Commit, commit_at, commits_between
+from amsctl.provenance.commits import Commit, commit_at, commits_between, is_ancestor
 from amsctl.provenance.facts import Unknown
-from amsctl.provenance.merging import is_plain_merge
+from amsctl.provenance.merging import is_plain_merge, is_squash_of
 from amsctl.provenance.repository import Repository
-from amsctl.provenance.trees import Entry, Tree, tree_of
+from amsctl.provenance.trees import Entry, Tree
 
 _MOST_VERSIONS: Final = 2_000
 """Different versions of the documents of an account that are read on the way back."""
@@ -103,7 +103,7 @@ def introducing(plan: Plan, sources: Sources) -> tuple[Commit, ...] | Unknown:
     steps = _Way(sources.repository, folders, here).back(base.commit, facts)
     if isinstance(steps, Unknown):
         return steps.because(f"who brought in what the plan changes is not known from the history of {sources.branch}")
-    return _commits(steps, sources.repository)
+    return _commits(steps, sources.repository, head)
 
 
 class _Way:
@@ -145,9 +145,7 @@ class _Way:
 
     def _at(self, commit: Commit, facts: Sequence[_Fact]) -> Sequence[Stated] | Unknown | None:
         """What a commit says of what is asked; ``None`` where too many were read already."""
-        tree = tree_of(self._repository, commit.id)
-        if isinstance(tree, Unknown):
-            return tree
+        tree = Tree(self._repository, commit.id, commit.tree)
         if self._stated is not None and self._is_the_same(tree, commit):
             return self._stated
         self._versions += 1
@@ -180,8 +178,10 @@ def _too_many(left: Sequence[_Fact], what: str) -> Unknown:
     return Unknown(reason=f"{left[0].where} has been there for more than {what}", hint=_WAY_OUT)
 
 
-def _commits(steps: Sequence[_Step], repository: Repository) -> tuple[Commit, ...] | Unknown:
-    """The commits of these steps. A merge that git makes of itself is left out: whoever merged made nothing."""
+def _commits(steps: Sequence[_Step], repository: Repository, head: str) -> tuple[Commit, ...] | Unknown:
+    """The commits of these steps. A merge that git makes of itself is left out, and in the place of a squash merge of the planned commit are the commits that
+    it squashed: whoever merged made nothing.
+    """
     found: dict[str, Commit] = {}
     for step in steps:
         made: Sequence[Commit] | Unknown
@@ -192,8 +192,18 @@ def _commits(steps: Sequence[_Step], repository: Repository) -> tuple[Commit, ..
             made = commits_between(repository, step.before, step.after)
         if isinstance(made, Unknown):
             return made.because("who brought in what the plan changes is not known")
-        found.update({commit.id: commit for commit in made if commit.id not in found and is_plain_merge(repository, commit) is not True})
+        for commit in made:
+            if commit.id not in found and is_plain_merge(repository, commit) is not True:
+                found.update({one.id: one for one in _squashed(repository, commit, head)})
     return tuple(found.values())
+
+
+def _squashed(repository: Repository, commit: Commit, head: str) -> Sequence[Commit]:
+    """The commits of ``head`` that a commit squashes; else itself. One that ``head`` has is no squash of it, though their files may be the same."""
+    if is_ancestor(repository, commit.id, head) is not False or is_squash_of(repository, commit, head) is not True:
+        return (commit,)
+    made = commits_between(repository, commit.parents[0], head)
+    return (commit,) if isinstance(made, Unknown) else made
 
 
 # --- what makes a change what it is ---

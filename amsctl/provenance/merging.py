@@ -21,15 +21,22 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 def is_plain_merge(repository: Repository, commit: Commit) -> bool | Unknown:
     """Whether a commit merges two others and holds exactly what both have made since their newest common commit. Not where both changed the same lines."""
-    if len(commit.parents) != 2:
-        return False
-    bases = merge_bases(repository, *commit.parents)
+    return len(commit.parents) == 2 and _is_of(repository, commit.parents[0], commit.parents[1], commit.id)
+
+
+def is_squash_of(repository: Repository, commit: Commit, head: str) -> bool | Unknown:
+    """Whether a commit holds exactly what its parent and ``head`` have made since their newest common commit: the squash merge of that, or its rebase."""
+    return len(commit.parents) == 1 and _is_of(repository, commit.parents[0], head, commit.id)
+
+
+def _is_of(repository: Repository, ours: str, theirs: str, merged: str) -> bool | Unknown:
+    bases = merge_bases(repository, ours, theirs)
     if isinstance(bases, Unknown):
         return bases
     if len(bases) != 1:
         return False
     trees = []
-    for one in (bases[0], *commit.parents, commit.id):
+    for one in (bases[0], ours, theirs, merged):
         tree = tree_of(repository, one)
         if isinstance(tree, Unknown):
             return tree

@@ -132,6 +132,17 @@ def _(desk: Desk) -> Ran:
     return desk.apply(file, "--merged", desk.git("rev-parse", "main"), environ=job(desk))
 
 
+@CASES.add("kim's cut of the same account comes with a broken project file", 4, BEHIND)
+def _(desk: Desk) -> Ran:
+    desk.raise_it("jo")
+    file = desk.plan()
+    desk.sign("sam", file)
+    desk.on_main("accounts/a.yaml", account(100), who="kim", message="RISK-2 cut")
+    text = (desk.root / "amsctl.yaml").read_text()
+    desk.on_main("amsctl.yaml", text + "  guards: [\n", who="kim", message="RISK-2 and a slip")
+    return desk.apply(file, "--base", "main")
+
+
 @CASES.add(
     "what main says of the account cannot be read any more", 4, "what main has changed since the planned commit left it is not known"
 )

@@ -628,6 +628,21 @@ def _(desk: Desk) -> Ran:
     return desk.apply(file, "--merged", tip, environ=job(desk, "kim-gh"))
 
 
+@way("a plan that came too late is made again of the same commit, which was squash-merged")
+def _(desk: Desk) -> Ran:
+    desk.upstream()
+    desk.sign("sam", agreed(desk))
+    to_main(desk, "README.md", "something else\n")
+    desk.git("switch", "--quiet", "main")
+    desk.git("merge", "--quiet", "--squash", "change", who="kim")
+    tip = desk.commit(who="kim", signed=False, message="raise (#7)")
+    desk.upstream()
+    desk.git("switch", "--quiet", "--detach", "change")
+    file = signed(desk, desk.plan("--base", "origin/main", name="again.json"))
+    desk.git("switch", "--quiet", "main")
+    return desk.apply(file, "--merged", tip, environ=job(desk, "kim-gh"))
+
+
 @way("a plan that came too late is made again of the same commit, with reviews")
 def _(desk: Desk) -> Ran:
     desk.write("amsctl.yaml", project_text(desk.ams.url, REVIEWS))

@@ -142,6 +142,41 @@ def test_a_merge_that_writes_something_itself_has_a_maker(branch: Path) -> None:
     assert made_by(branch, change()) == ["kim", "lee"]
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_a_squash_merge_of_the_planned_commit_has_no_maker_of_its_own(more: bool, branch: Path) -> None:
+    """jo's commits are those of the change itself; kim, who merged them so, is a maker where the squash holds something else as well."""
+    git(branch, "switch", "--quiet", "-c", "request")
+    commit(branch, limits(12), "jo")
+    git(branch, "switch", "--quiet", "main")
+    git(branch, "merge", "--quiet", "--squash", "request", who="kim")
+    if more:
+        put(branch, "accounts/b.yaml", limits(11).replace("ACC1", "ACC2"))
+    commit(branch, limits(12), "kim")
+    commit(branch, limits(12) + "\n", "lee")
+    assert made_by(branch, change(), head="request") == (["kim"] if more else ["jo"])
+
+
+def test_a_squash_of_what_another_merged_is_of_that_one(branch: Path) -> None:
+    """sam raises in a commit that jo's head has, squashes that into main, and merges the commit itself later: then no range of jo's names sam."""
+    git(branch, "switch", "--quiet", "-c", "request")
+    commit(branch, limits(12), "sam")
+    git(branch, "switch", "--quiet", "-c", "head")
+    commit(branch, limits(12), "jo")
+    git(branch, "switch", "--quiet", "main")
+    git(branch, "merge", "--quiet", "--squash", "request", who="sam")
+    git(branch, "commit", "--quiet", "-m", "squash", who="sam")
+    git(branch, "merge", "--quiet", "--no-ff", "-m", "merge", "request", who="kim")
+    assert made_by(branch, change(), head="head") == ["jo", "sam"]
+
+
+def test_a_commit_that_the_planned_one_has_is_no_squash_of_it(branch: Path) -> None:
+    """sam raises on main; jo's commit on top of it changes nothing, and has the same files."""
+    commit(branch, limits(12), "sam")
+    git(branch, "switch", "--quiet", "-c", "change")
+    commit(branch, limits(12), "jo")
+    assert made_by(branch, change(), head="change") == ["sam"]
+
+
 def test_what_was_there_from_the_first_commit_on_is_of_its_author(branch: Path) -> None:
     """There is nothing before it."""
     commit(branch, limits() + "\n", "kim")
@@ -219,6 +254,22 @@ def test_a_firm_by_its_clearing_id(branch: Path) -> None:
     commit(branch, by_id, "sam")
     commit(branch, by_id + "\n", "jo")
     assert made_by(branch, change()) == ["sam"]
+
+
+def test_one_manifest_that_the_project_names_by_itself(branch: Path) -> None:
+    """A file instead of a folder, and one that a search would pass over."""
+    put(branch, "amsctl.yaml", PROJECT.replace("[accounts]", "[accounts/a.yaml, accounts/.hidden/b.yaml]"))
+    put(branch, "accounts/.hidden/b.yaml", limits(11).replace("ACC1", "ACC2"))
+    commit(branch, limits(11), "kim")
+    commit(branch, limits(12), "sam")
+    commit(branch, limits(12) + "\n", "lee")
+    assert made_by(branch, change()) == ["sam"]
+    assert made_by(branch, change(account="ACC2", after=11)) == ["kim"]
+    put(branch, "amsctl.yaml", PROJECT)
+    commit(branch, limits(12), "jo")
+    put(branch, "amsctl.yaml", PROJECT.replace("[accounts]", "[accounts, accounts/.hidden/b.yaml]"))
+    commit(branch, limits(12), "mallory")
+    assert made_by(branch, change(account="ACC2", after=11)) == ["mallory"]
 
 
 def test_a_project_that_was_moved_is_followed(branch: Path) -> None:
@@ -415,7 +466,79 @@ def test_links_are_asked_again_at_each_commit(how: str, branch: Path) -> None:
     assert made_by(branch, change(account="ACC2")) == ["sam"]
 
 
+def lose(folder: Path, name: str) -> None:
+    """An object is missing, as in a clone with --filter."""
+    number = git(folder, "rev-parse", name)
+    (folder / ".git/objects" / number[:2] / number[2:]).unlink()
+
+
+@pytest.mark.parametrize(("name", "known"), [("main~1", False), ("main~1^{tree}", True), ("main~1:accounts/a.yaml", True)])
+def test_a_history_that_is_not_whole(name: str, known: bool, branch: Path) -> None:
+    """A commit that is missing leaves the makers unknown. Of one whose files are, it is unclear what it says: who came after may have made it."""
+    commit(branch, limits(11), "kim")
+    commit(branch, limits(11) + "\n", "lee")
+    commit(branch, limits(12), "sam")
+    sources = sources_of(branch, {})
+    tip = git(branch, "rev-parse", "main")
+    plan = replace(QUIET, changes=(change(),), origin=replace(QUIET.origin, git=None, base=Base(ref="refs/heads/main", commit=tip)))
+    lose(branch, name)
+    found = introducing(plan, sources)
+    if not known:
+        assert isinstance(found, Unknown)
+        assert "is missing in this repository" in found.reason
+        assert "fetch the whole history" in found.hint
+    else:
+        assert not isinstance(found, Unknown)
+        assert sorted(one.author.name for one in found) == ["lee", "sam"]
+
+
+def test_without_a_base_or_a_change_there_is_nothing_to_ask(branch: Path) -> None:
+    """No commit is looked at."""
+    sources = sources_of(branch, {})
+    assert introducing(replace(QUIET, changes=(change(),), origin=replace(QUIET.origin, base=None)), sources) == ()
+    assert answer(branch) == ()
+
+
+def test_a_commit_without_manifests_yet_lacks_everything(tmp_path: Path) -> None:
+    """The project file was merged first. One of two folders that is missing says nothing of the other."""
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main", who="root")
+    put(tmp_path, "amsctl.yaml", PROJECT.replace("[accounts]", "[accounts, more]"))
+    git(tmp_path, "add", ".", who="root")
+    git(tmp_path, "commit", "--quiet", "-m", "project", who="root")
+    (tmp_path / "accounts").mkdir()
+    commit(tmp_path, limits(12), "kim")
+    put(tmp_path, "more/b.yaml", limits(11).replace("ACC1", "ACC2"))
+    commit(tmp_path, limits(12), "sam")
+    found = made_by(tmp_path, change(account="ACC2", after=11))
+    assert found == ["kim", "sam"]
+
+
+def test_a_project_file_that_cannot_be_read_leaves_it_unclear(branch: Path) -> None:
+    """kim breaks it, sam mends it and raises: what held at kim's commit is not known."""
+    put(branch, "amsctl.yaml", PROJECT + "  guards: [\n")
+    commit(branch, limits(), "kim")
+    put(branch, "amsctl.yaml", PROJECT)
+    commit(branch, limits(12), "sam")
+    assert made_by(branch, change()) == ["kim", "sam"]
+
+
 def test_the_head_must_be_readable(branch: Path) -> None:
     """A plan whose own manifests cannot be read has no makers that are known."""
     commit(branch, limits("1o"), "sam")
     assert isinstance(answer(branch, change()), Unknown)
+
+
+def test_the_head_must_be_there(branch: Path) -> None:
+    """A commit that this clone lacks."""
+    git(branch, "switch", "--quiet", "-c", "change")
+    commit(branch, limits(12), "jo")
+    sources = sources_of(branch, {})
+    assert QUIET.origin.git is not None
+    origin = replace(
+        QUIET.origin,
+        base=Base(ref="refs/heads/main", commit=git(branch, "rev-parse", "main")),
+        git=replace(QUIET.origin.git, commit="0" * 40),
+    )
+    found = introducing(replace(QUIET, changes=(change(),), origin=origin), sources)
+    assert isinstance(found, Unknown)
+    assert "is missing in this repository" in found.reason
