@@ -51,7 +51,8 @@ class _State(Enum):
     UNCLEAR = auto()
 
 
-Test: TypeAlias = Callable[[DesiredAccount, Stated], bool]
+Test: TypeAlias = Callable[[DesiredAccount, Stated], bool | None]
+"""Whether an account has something; ``None`` where that hangs on a project file that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,8 @@ class _Fact:
         """What a commit that states this says of it."""
         if isinstance(stated, Unknown):
             return _State.UNCLEAR
-        certain: list[bool] = []
-        maybe: list[bool] = []
+        certain: list[bool | None] = []
+        maybe: list[bool | None] = []
         for one in stated:
             for account in one.accounts:
                 if account.key.number == self.account:
@@ -81,7 +82,7 @@ class _Fact:
         if certain and all(certain) and len(stated) == 1:
             return _State.HAS
         # Of an account that is declared under a name that is certain, another text names another firm: one account is not declared twice.
-        return _State.UNCLEAR if any(certain or maybe) else _State.LACKS
+        return _State.LACKS if all(answer is False for answer in certain or maybe) else _State.UNCLEAR
 
 
 # --- the way back ---
@@ -96,11 +97,11 @@ def introducing(plan: Plan, sources: Sources) -> tuple[Commit, ...] | Unknown:
         return ()
     folders = (sources.rules[0].folder, sources.repository.folder)
     head = base.commit if git is None else git.commit
-    here = stated_at(sources.repository, head, folders[::-1], {change.account for change in plan.changes})
+    here = stated_at(sources.repository, head, folders[::-1], {change.account for change in plan.changes}, otherwise=sources.project)
     if isinstance(here, Unknown):
         return here
     facts = [fact for change in plan.changes for fact in _facts(change, here, sources.project)]
-    steps = _Way(sources.repository, folders, here).back(base.commit, facts)
+    steps = _Way(sources.repository, folders, here, sources.rules[0].project).back(base.commit, facts)
     if isinstance(steps, Unknown):
         return steps.because(f"who brought in what the plan changes is not known from the history of {sources.branch}")
     return _commits(steps, sources.repository, head)
@@ -109,8 +110,9 @@ def introducing(plan: Plan, sources: Sources) -> tuple[Commit, ...] | Unknown:
 class _Way:
     """The way back along the branch: what each commit says of the accounts, read only where one of their documents is another than in the commit after it."""
 
-    def __init__(self, repository: Repository, folders: Sequence[str], here: Sequence[Stated]) -> None:
+    def __init__(self, repository: Repository, folders: Sequence[str], here: Sequence[Stated], rules: Project) -> None:
         self._repository = repository
+        self._rules = rules
         self._folders = folders
         self._first = {path for one in here for path in one.documents}
         self._stated: Sequence[Stated] | Unknown | None = None
@@ -152,7 +154,7 @@ class _Way:
         if self._versions > _MOST_VERSIONS:
             return None
         numbers, profiles = {fact.account for fact in facts}, {fact.profile for fact in facts} - {""}
-        found = stated_at(self._repository, commit.id, self._folders, numbers, profiles=profiles, first=self._first)
+        found = stated_at(self._repository, commit.id, self._folders, numbers, profiles=profiles, first=self._first, otherwise=self._rules)
         self._stated, self._whole, self._documents = found, self._key(tree, commit), {}
         if not isinstance(found, Unknown) and [one.folder for one in found] == [self._folders[0]]:
             (one,) = found
@@ -234,7 +236,10 @@ def _facts(change: Change, here: Sequence[Stated], rules: Project) -> list[_Fact
     return facts
 
 
-def _in_effect(change: Change, account: DesiredAccount, stated: Stated) -> bool:
+def _in_effect(change: Change, account: DesiredAccount, stated: Stated) -> bool | None:
+    if stated.borrowed and change.kind is ChangeKind.LIMIT:
+        row = _row_of(account, change)
+        return False if row is not None and not _row_wants(row, change) else None
     return wants(account, change, stated.project)
 
 
@@ -243,8 +248,10 @@ def _written(change: Change, account: DesiredAccount, _: Stated) -> bool:
     return _row_wants(_row_of(account, change), change)
 
 
-def _unsets(account: DesiredAccount, stated: Stated) -> bool:
+def _unsets(account: DesiredAccount, stated: Stated) -> bool | None:
     """Whether rows that no manifest names lose their limits."""
+    if stated.borrowed and account.undeclared is None:
+        return None
     return _undeclared(account, stated.project) is Undeclared.UNSET
 
 

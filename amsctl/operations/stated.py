@@ -21,6 +21,7 @@ from amsctl.provenance.trees import Entry, Kind, Tree, TreeFiles, tree_of
 class Stated:
     """A project of a commit, and what its manifests say of the accounts that were asked for. ``layers`` are the profiles that each of them uses.
     ``documents`` are the files, below the top of the repository, that all of it stands in, with the ids of their contents; none where links lead to them.
+    ``borrowed``: the commit's own project file cannot be read, and ``project`` is the one that rules.
     """
 
     folder: str
@@ -29,6 +30,7 @@ class Stated:
     layers: Mapping[AccountKey, tuple[Layer, ...]]
     documents: Mapping[str, str]
     manifests: Desired
+    borrowed: bool = False
 
     def profile(self, name: str, execution_firm: str) -> tuple[DesiredRow, ...]:
         """The rows that a profile gives to an execution firm which uses it."""
@@ -72,12 +74,13 @@ def _stated(
     tree: Tree, folder: str, numbers: Collection[str], profiles: Collection[str], first: Collection[str], otherwise: Project | None
 ) -> Stated | Unknown | None:
     files = TreeFiles(tree)
+    borrowed = False
     try:
         project = load_project(folder, files)
     except AmsctlError as problem:
         if otherwise is None or otherwise.root != folder:
             return _unreadable(tree.commit, problem)
-        project = otherwise
+        project, borrowed = otherwise, True
     desired = _of_first(tree, project, files, numbers, profiles, first)
     if desired is None:
         try:
@@ -95,6 +98,7 @@ def _stated(
         layers={account.key: layers for account, layers in layered},
         documents=_documents(tree, project, files, names),
         manifests=desired,
+        borrowed=borrowed,
     )
 
 

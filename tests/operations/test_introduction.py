@@ -513,13 +513,31 @@ def test_a_commit_without_manifests_yet_lacks_everything(tmp_path: Path) -> None
     assert found == ["kim", "sam"]
 
 
-def test_a_project_file_that_cannot_be_read_leaves_it_unclear(branch: Path) -> None:
-    """kim breaks it, sam mends it and raises: what held at kim's commit is not known."""
+def test_beside_a_project_file_that_cannot_be_read_the_account_is_clear(branch: Path) -> None:
+    """kim breaks it, sam mends it and raises: the account's own number is known."""
     put(branch, "amsctl.yaml", PROJECT + "  guards: [\n")
     commit(branch, limits(), "kim")
     put(branch, "amsctl.yaml", PROJECT)
     commit(branch, limits(12), "sam")
-    assert made_by(branch, change()) == ["kim", "sam"]
+    assert made_by(branch, change()) == ["sam"]
+
+
+def test_what_hangs_on_a_project_file_that_cannot_be_read_is_unclear(branch: Path) -> None:
+    """sam writes the setting into a file that is broken, and kim mends that: rows that no manifest names, and a number that is ours to write or not."""
+    nothing = limits().partition("      limits:")[0]
+    unset = PROJECT.replace("  environments", "  undeclared: unset\n  environments")
+    commit(branch, nothing, "lee")
+    put(branch, "amsctl.yaml", unset + "  guards: [\n")
+    commit(branch, nothing, "sam")
+    put(branch, "amsctl.yaml", unset)
+    commit(branch, nothing, "kim")
+    assert made_by(branch, change(before=10, after=UNSET)) == ["kim", "sam"]
+    commit(branch, limits(12), "jo")
+    put(branch, "amsctl.yaml", unset + "  guards: [\n")
+    commit(branch, limits(12), "sam")
+    put(branch, "amsctl.yaml", unset)
+    commit(branch, limits(12), "kim")
+    assert made_by(branch, change()) == ["jo", "kim"]
 
 
 def test_the_head_must_be_readable(branch: Path) -> None:
