@@ -13,7 +13,7 @@ from amsctl.manifests.load import Desired
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount
 from amsctl.operations import flow
 from amsctl.operations.material import Material, material_of
-from amsctl.operations.plan import PlanRequest, past_for
+from amsctl.operations.plan import PlanRequest, check_request, past_for
 from amsctl.operations.record import Sources, sources_of
 from amsctl.planning.arrange import arrange
 from amsctl.planning.diff import added_rows, diff
@@ -114,7 +114,7 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: 
     ledger, whose past values guards measure against.
 
     ``base`` is the branch of record, where ``load_manifests`` did not name it. ConfigError when it cannot be read, or its project file sends to another
-    AMS than the one that was read.
+    AMS than the one that was read; Stale when the branch of record has changed an account of the plan since the checkout left it.
     """
     from amsctl.ams.clock import SystemClock
 
@@ -151,7 +151,9 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: 
     labels = {live.accounts[account.key].key: set(flow.labels_of(account)) for account in wish.desired.accounts()}
     held = flow.held_by_base(wish.base, live.firms, protected, labels)
     with past_for(request, environ, clock, flow.naming(live.firms)) as past:
-        return flow.assembled(wish, parts, clock, protected=protected, labels=labels, base=held, past=past)
+        made = flow.assembled(wish, parts, clock, protected=protected, labels=labels, base=held, past=past)
+    check_request(request, made)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

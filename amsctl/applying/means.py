@@ -126,6 +126,16 @@ class Means:
     run: str = ""
 
 
+def lifetime(clock: Clock, seconds: int) -> tuple[str, str]:
+    """Now, and so many seconds later: of one look at the clock, which may turn to the next second between two."""
+    now = int(clock.wall())
+    return _written(now), _written(now + seconds)
+
+
 def stamp(clock: Clock, *, later_seconds: int = 0) -> str:
     """Now, or so many seconds later, in UTC, as plans and reports write it."""
-    return datetime.fromtimestamp(int(clock.wall()) + later_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(int(clock.wall()) + later_seconds)
+
+
+def _written(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -22,7 +22,7 @@ from amsctl.manifests.findings import shown
 from amsctl.manifests.identifiers import nearest
 from amsctl.manifests.nodes import source
 from amsctl.manifests.reading import read_files
-from amsctl.model import AccountKey, DesiredAccount
+from amsctl.model import AccountKey, DesiredAccount, DesiredRow
 from amsctl.objectids import BlobIds
 
 _SPOOL_BYTES: Final = 8 * 1024 * 1024
@@ -88,6 +88,18 @@ class Desired:
         for place in self._places:
             if AccountKey(place.firm, place.number) in wanted:
                 yield records.desired_account(self._spool.read(place.offset, place.size), place.file, self._profiles)
+
+    def layered(self, wanted: Collection[AccountKey]) -> Iterator[tuple[DesiredAccount, tuple[records.Layer, ...]]]:
+        """As :meth:`some`, each with the profiles that it uses."""
+        for place in self._places:
+            if AccountKey(place.firm, place.number) in wanted:
+                record = self._spool.read(place.offset, place.size)
+                yield records.desired_account(record, place.file, self._profiles), records.layers_of(record)
+
+    def profile(self, name: str, execution_firm: str) -> tuple[str, tuple[DesiredRow, ...]] | None:
+        """The file that defines a profile, and its rows as an execution firm that uses it has them; ``None`` where no file that was read defines it."""
+        found = self._profiles.get(name)
+        return None if found is None else (found.file, records.rows_of(found, execution_firm))
 
     def keys(self) -> tuple[AccountKey, ...]:
         """The keys of the selected accounts, in order, without reading the accounts."""

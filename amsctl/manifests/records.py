@@ -32,6 +32,13 @@ class ProfileRows(NamedTuple):
     rows: tuple[PlainRow, ...]
 
 
+class Layer(NamedTuple):
+    """A profile that an execution firm of an account uses."""
+
+    execution_firm: str
+    profile: str
+
+
 _STATUS: Final = {"Active": AccountStatus.ACTIVE, "Inactive": AccountStatus.INACTIVE}
 
 
@@ -129,6 +136,16 @@ def _merge(rows: Iterable[PlainRow], file: str, profiles: Iterable[ProfileRows])
         for row in layer:
             merged.setdefault(row[0], _Merged()).lay(row, layer_file)
     return merged
+
+
+def layers_of(record: bytes) -> tuple[Layer, ...]:
+    """The profiles that an account's record uses, in the order in which they are laid over each other."""
+    return tuple(Layer(firm[0], name) for firm in marshal.loads(record)[8] for name, _ in firm[4])  # noqa: S302 - our own bytes
+
+
+def rows_of(profile: ProfileRows, execution_firm: str) -> tuple[DesiredRow, ...]:
+    """The rows of a profile as an execution firm that uses it has them."""
+    return tuple(_row(execution_firm, row, profile.file) for row in profile.rows)
 
 
 def uses_of(record: bytes, name: str) -> list[int]:

@@ -22,6 +22,7 @@ from amsctl.diagnostics import Severity
 from amsctl.errors import ConfigError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
 from amsctl.operations.agreement import agreed
+from amsctl.operations.behind import check_not_behind
 from amsctl.operations.derivation import ABOUT_SOURCES, NOT_APPROVABLE, Derived, check_derived, identity, stated_safeguards
 from amsctl.operations.flow import (
     BaseBranch,
@@ -357,6 +358,8 @@ def _manifests(plan: Plan, sources: Sources, evidence: Evidence, here: Desired |
     if tip is not None:
         same.append((f"{sources.branch} now", _at(tip[0], tip[1], project, plan)))
     assert wanted is not None
+    if plan.origin.base is not None and sources.record is not None:
+        check_not_behind(plan, wanted, sources, (plan.origin.base.commit, *(() if tip is not None else (sources.record.tip,))))
     return wanted, tuple(same)
 
 

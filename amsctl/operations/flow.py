@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from amsctl.applying.means import stamp
+from amsctl.applying.means import lifetime, stamp
 from amsctl.concurrently import first_of
 from amsctl.config import (
     Applies,
@@ -335,12 +335,13 @@ def assembled(
 ) -> Plan:
     """The plan of a run from the plans of its accounts."""
     safeguards = wish.project.safeguards if wish.base is None or wish.base.safeguards is None else wish.base.safeguards
+    created_at, expires_at = lifetime(clock, wish.project.plan_valid_hours * 3600)
     return assemble(
         parts,
         target=target_of(wish.project, wish.environment),
         origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection, base=base),
-        created_at=stamp(clock),
-        expires_at=stamp(clock, later_seconds=wish.project.plan_valid_hours * 3600),
+        created_at=created_at,
+        expires_at=expires_at,
         tool_version=version(),
         safeguards=safeguards,
         protected=protected,

@@ -11,6 +11,7 @@ from amsctl.config import Environment
 from amsctl.diagnostics import Severity
 from amsctl.model import AccountKey, Phase
 from amsctl.operations import flow
+from amsctl.operations.behind import check_not_behind
 from amsctl.operations.derivation import OUTLIVED
 from amsctl.operations.material import Material, material_of, not_approvable
 from amsctl.operations.points import Branch, past_in
@@ -75,8 +76,16 @@ def outlived(sources: Sources, environment: Environment, clock: Clock) -> tuple[
 
 
 async def plan(request: PlanRequest, reader: Reader, *, clock: Clock, past: Past, progress: flow.Progress = flow.silent) -> Plan:
-    """The plan for the request on what is live. AmsError when any read fails."""
-    return await flow.make_plan(request.wish, reader, clock=clock, progress=progress, past=past)
+    """The plan for the request on what is live. AmsError when any read fails; Stale when the change is behind the branch of record in what it changes."""
+    made = await flow.make_plan(request.wish, reader, clock=clock, progress=progress, past=past)
+    check_request(request, made)
+    return made
+
+
+def check_request(request: PlanRequest, made: Plan) -> None:
+    """Stale when the change is behind the branch of record in an account that its plan changes."""
+    base = request.material.base
+    check_not_behind(made, request.material.desired, request.sources, () if base is None else (base.commit,))
 
 
 def past_for(

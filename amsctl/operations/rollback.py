@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from amsctl.applying.freshness import as_it_was
-from amsctl.applying.means import stamp
+from amsctl.applying.means import lifetime
 from amsctl.errors import UsageError
 from amsctl.ledger.evidence import earlier_of
 from amsctl.ledger.history import Subject, moved_since, subject_of
@@ -95,6 +95,7 @@ async def roll_back(
     check_run(run, environment)
     found = await rollback_parts(run, sources, environment, ledger, reader, desired)
     record = sources.record
+    created_at, expires_at = lifetime(clock, sources.project.plan_valid_hours * 3600)
     inversion = Inversion(
         rules=rules_of(sources.project, environment),
         target=target_of(sources.project, environment),
@@ -104,8 +105,8 @@ async def roll_back(
             base=None if record is None else Base(ref=record.ref or "", commit=record.tip),
             rollback=Rollback(run=run.id, asked_by=asked_by),
         ),
-        created_at=stamp(clock),
-        expires_at=stamp(clock, later_seconds=sources.project.plan_valid_hours * 3600),
+        created_at=created_at,
+        expires_at=expires_at,
         tool_version=version(),
         safeguards=sources.project.safeguards,
         protected=found.protected,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from amsctl.applying.account import ANNOUNCED_PART
 from amsctl.applying.estimate import Speed, seconds_needed
 from amsctl.applying.executor import execute
-from amsctl.applying.means import Barrier, Means, Stop, stamp
+from amsctl.applying.means import Barrier, Means, Stop, lifetime, stamp
 from amsctl.applying.recorders import Recorders
 from amsctl.applying.settlement import Settlement, settlement
 from amsctl.applying.state import state_of
@@ -343,12 +343,13 @@ class _Conduct:
         )
 
     def _inversion(self) -> Inversion:
+        created_at, expires_at = lifetime(self.clock, self.u.project.plan_valid_hours * 3600)
         return Inversion(
             rules=rules_of(self.u.project, self.u.environment),
             target=self.plan.target,
             origin=self.plan.origin,
-            created_at=stamp(self.clock),
-            expires_at=stamp(self.clock, later_seconds=self.u.project.plan_valid_hours * 3600),
+            created_at=created_at,
+            expires_at=expires_at,
             tool_version=version(),
             safeguards=self.u.project.safeguards,
             protected=frozenset(seen.account_key for seen in self.plan.observed if seen.protected),

@@ -115,6 +115,25 @@ def is_ancestor(repository: Repository, ancestor: str, descendant: str) -> bool 
     return _Walk(repository).is_ancestor(ancestor, descendant)
 
 
+def merge_bases(repository: Repository, one: str, other: str) -> tuple[str, ...] | Unknown:
+    """The newest commits that both have, of which none is an ancestor of another: one, unless branches were merged both ways; none where they have none in
+    common. Unknown where the history is not whole.
+    """
+    walk = _Walk(repository)
+    found = walk.shared(one, other)
+    if isinstance(found, Unknown) or len(found) < 2:
+        return found
+    kept = []
+    for commit in found:
+        reached = [walk.is_ancestor(commit, another) for another in found if another != commit]
+        unknown = next((answer for answer in reached if isinstance(answer, Unknown)), None)
+        if unknown is not None:
+            return unknown
+        if True not in reached:
+            kept.append(commit)
+    return tuple(kept)
+
+
 def first_parent_path(repository: Repository, old: str, new: str, *, most: int = MOST_COMMITS) -> tuple[str, ...] | Unknown:
     """The commits of a branch after ``old`` up to ``new``, newest first, along first parents: what the branch itself stood at, one after the other."""
     walk = _Walk(repository)
@@ -208,6 +227,15 @@ class _Walk:
         if len(found) > most:
             return _too_many(most)
         return sorted(found, key=lambda commit: (-self._nodes[commit].seconds, commit))
+
+    def shared(self, one: str, other: str) -> tuple[str, ...] | Unknown:
+        """The commits that both have and that no commit which was reached from both has for a parent: the newest of them, and maybe older ones."""
+        painted = self._paint(one, other)
+        if isinstance(painted, Unknown):
+            return painted
+        both = [commit for commit, paint in painted.items() if paint == _BOTH]
+        older = {parent for commit in both for parent in self._nodes[commit].parents}
+        return tuple(sorted(set(both) - older))
 
     def _paint(self, base: str, head: str, *, until: str | None = None) -> dict[str, int] | Unknown:
         """Each commit reached, with the sides that reach it. It ends when all that is left to look at is reached from both sides, and older than what

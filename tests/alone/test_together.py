@@ -12,7 +12,7 @@ import pytest
 from amsctl.approvals.reviews import CommitRecord, PushRecord
 from amsctl.cli.planning import read_plan
 from amsctl.sandbox.faults import Rule
-from tests.alone.desk import RAISED, REVIEWS, SIGNATURES, Desk, account, line, project_text, review, signers, stamp
+from tests.alone.desk import NUMBER, OTHER, RAISED, REVIEWS, SIGNATURES, Desk, account, line, project_text, review, signers, stamp
 from tests.alone.test_runs import job, request_job, rolled_back, tightened
 from tests.cli.conftest import Ran
 
@@ -603,6 +603,86 @@ def _(desk: Desk) -> Ran:
     to_main(desk, "README.md", "limits\n")
     desk.forget()
     return desk.run("resume")
+
+
+@way("a plan that came too late is made again for an empty commit on top of the merge")
+def _(desk: Desk) -> Ran:
+    desk.upstream()
+    desk.sign("sam", agreed(desk))
+    merged_by_kim(desk, "change")
+    desk.git("switch", "--quiet", "-c", "again")
+    desk.commit(message="RISK-7 again")
+    file = desk.plan("--base", "origin/main", name="again.json")
+    assert desk.approve("sam", file).code == 0
+    return desk.apply(file, "--merged", merged_by_kim(desk, "again"), environ=job(desk, "kim-gh"))
+
+
+@way("a plan that came too late is made again of the same commit, with signatures")
+def _(desk: Desk) -> Ran:
+    desk.upstream()
+    desk.sign("sam", agreed(desk))
+    tip = merged_by_kim(desk, "change")
+    desk.git("switch", "--quiet", "--detach", "change")
+    file = signed(desk, desk.plan("--base", "origin/main", name="again.json"))
+    desk.git("switch", "--quiet", "main")
+    return desk.apply(file, "--merged", tip, environ=job(desk, "kim-gh"))
+
+
+@way("a plan that came too late is made again of the same commit, which was squash-merged")
+def _(desk: Desk) -> Ran:
+    desk.upstream()
+    desk.sign("sam", agreed(desk))
+    to_main(desk, "README.md", "something else\n")
+    desk.git("switch", "--quiet", "main")
+    desk.git("merge", "--quiet", "--squash", "change", who="kim")
+    tip = desk.commit(who="kim", signed=False, message="raise (#7)")
+    desk.upstream()
+    desk.git("switch", "--quiet", "--detach", "change")
+    file = signed(desk, desk.plan("--base", "origin/main", name="again.json"))
+    desk.git("switch", "--quiet", "main")
+    return desk.apply(file, "--merged", tip, environ=job(desk, "kim-gh"))
+
+
+@way("a plan that came too late is made again of the same commit, with reviews")
+def _(desk: Desk) -> Ran:
+    desk.write("amsctl.yaml", project_text(desk.ams.url, REVIEWS))
+    desk.commit(who="root", signed=False)
+    before = desk.git("rev-parse", "main")
+    desk.raise_it("jo", signed=False)
+    tip = merged_by_kim(desk, "change")
+    desk.git("switch", "--quiet", "--detach", "change")
+    file = desk.plan(environ=request_job(desk, "main", "jo-gh"))
+    head = desk.git("rev-parse", "change")
+    commits = tuple(CommitRecord(id=one, author="jo-gh", committer="jo-gh", verified=None) for one in (head,))
+    reviews = desk.reviews(file, "sam-gh", commits=commits, state="merged", merge_commit=tip)
+    assert desk.git("rev-parse", "change^") == before
+    desk.git("switch", "--quiet", "main")
+    return desk.apply(file, "--merged", tip, "--reviews", reviews, environ=job(desk, "kim-gh"))
+
+
+@way("a value that main has had for longer than 200 versions, set by hand at the AMS since")
+def _(desk: Desk) -> Ran:
+    lines = []
+    for number in range(205):
+        text = account(number, number=OTHER)
+        lines.append(
+            f"commit refs/heads/main\ncommitter kim <kim@firm.example> {1_700_000_000 + number} +0000\ndata 1\nx\n"
+            + ("from main^0\n" if not number else "")
+            + f"M 644 inline accounts/b.yaml\ndata {len(text)}\n{text}\n"
+        )
+    subprocess.run(["git", "-C", str(desk.root), "fast-import", "--quiet"], input="".join(lines).encode(), check=True)
+    desk.git("reset", "--quiet", "--hard", "main")
+    desk.put(100)
+    desk.git("switch", "--quiet", "-c", "change")
+    desk.commit(message="RISK-7 as main says")
+    return desk.apply(signed(desk, desk.plan("--account", NUMBER), "sam", "kim"))
+
+
+def merged_by_kim(desk: Desk, branch: str) -> str:
+    """In the browser: a merge that nobody signs."""
+    tip = desk.merge(branch, who="kim")
+    desk.upstream()
+    return tip
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -19,6 +19,7 @@ from amsctl.provenance.commits import (
     decoded,
     first_parent_path,
     is_ancestor,
+    merge_bases,
     newest_without,
 )
 from amsctl.provenance.facts import Unknown
@@ -106,6 +107,7 @@ def test_a_shallow_clone_is_not_taken_for_the_whole(repo: Repo, tmp_path: Path) 
         is_ancestor(clone.repository, base, head),
         newest_without(clone.repository, head, base),
         first_parent_path(clone.repository, base, head),
+        merge_bases(clone.repository, base, head),
     ):
         assert isinstance(answer, Unknown)
     deeper = Repo.clone(f"file://{repo.folder}", tmp_path / "deeper", "--depth", "3", "-b", "pr")
@@ -143,6 +145,7 @@ def test_histories_without_a_common_commit_are_unknown(repo: Repo) -> None:
     other = repo.commit({"a": "raise"}, who="sam")
     assert "have no commit in common" in reason(commits_between(repo.repository, base, other))
     assert is_ancestor(repo.repository, base, other) is False
+    assert merge_bases(repo.repository, base, other) == ()
 
 
 def test_a_missing_commit_is_unknown(repo: Repo) -> None:
@@ -192,6 +195,9 @@ def test_clocks_that_run_backwards_leave_nobody_out(repo: Repo) -> None:
         assert {commit.id for commit in found} >= exact
         assert {commit.id for commit in found} <= reached(head)
         assert is_ancestor(repository, base, head) is (base in reached(head))
+        shared = reached(base) & reached(head)
+        newest = {commit for commit in shared if not any(commit != other and commit in reached(other) for other in shared)}
+        assert set(merge_bases(repository, base, head) or ()) == newest
 
 
 def test_what_a_branch_stood_at(repo: Repo) -> None:
@@ -257,6 +263,19 @@ def test_a_walk_that_fails_on_the_way_back(repo: Repo, monkeypatch: pytest.Monke
         with monkeypatch.context() as patched:
             patched.setattr(commits_room._Walk, "is_ancestor", sometimes)
             assert reason(newest_without(repo.repository, ids[-1], ids[3])) == "no luck; "
+
+
+def test_branches_that_were_merged_both_ways(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has what the other had: two commits, of which neither is older than the other; unknown where that cannot be told."""
+    root = repo.git("rev-parse", "HEAD")
+    tree = repo.git("rev-parse", "HEAD^{tree}")
+    one, other = (repo.git("commit-tree", tree, "-p", root, "-m", name) for name in ("one", "other"))
+    ours, theirs = (
+        repo.git("commit-tree", tree, "-p", first, "-p", second, "-m", "merge") for first, second in ((one, other), (other, one))
+    )
+    assert set(merge_bases(repo.repository, ours, theirs) or ()) == {one, other}
+    monkeypatch.setattr(commits_room._Walk, "is_ancestor", lambda *_: Unknown(reason="no luck"))
+    assert reason(merge_bases(repo.repository, ours, theirs)) == "no luck; "
 
 
 def test_a_bound_on_the_walk(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
