@@ -79,6 +79,25 @@ reviewed(
     lambda desk, file: {"reviews": (review("sam-gh", head(desk), standing="unknown"),)},
 )
 reviewed("a review that was dismissed", "dismissed", lambda desk, file: {"reviews": (review("sam-gh", head(desk), "dismissed"),)})
+
+
+def made_by_bot(desk: Desk, bot: str) -> dict[str, Any]:
+    return {"author": bot, "commits": one(desk, bot, bot), "pushes": (push(desk, bot),)}
+
+
+for _bot in ("github-actions[bot]", "project_7_bot_1a2b", "service_account_risk"):
+    reviewed(
+        f"sam lets {_bot} commit, push and open the request",
+        "which is no person",
+        lambda desk, file, bot=_bot: made_by_bot(desk, bot),
+        "sam-gh",
+    )
+reviewed(
+    "sam lets an account commit and push that is no person by the forge",
+    "which is no person",
+    lambda desk, file: {**made_by_bot(desk, "copilot"), "bots": ("Copilot",)},
+    "sam-gh",
+)
 reviewed("a comment", "found 0", lambda desk, file: {"reviews": (review("sam-gh", head(desk), "commented"),)})
 reviewed(
     "changes are asked for",

@@ -398,6 +398,7 @@ def review_with(**members: object) -> dict[str, object]:
         {**REVIEWS, "author": None},
         {**REVIEWS, "unknown": [1]},
         {**REVIEWS, "unknown": "all"},
+        {**REVIEWS, "bots": [1]},
         {**REVIEWS, "commits": [{"id": None, "author": None, "committer": None, "verified": None}]},
         {**REVIEWS, "commits": [{"id": "c", "author": 7, "committer": None, "verified": None}]},
         {**REVIEWS, "pushes": [{"before": "b", "after": "c", "by": None, "at": "t"}]},
