@@ -105,11 +105,33 @@ def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: S
         rules=asked,
         commits=() if rollback is not None else _commits(plan, sources, base.commit, git.commit if git is not None else ""),
         lists=tuple(lists),
-        also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *([rollback.asked_by] if rollback else [])]),
-        unproven=() if rollback is None else _unproven_asker(rollback.asked_by, sources.pipeline, asked),
+        also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *_askers(plan, sources.pipeline)]),
+        unproven=_unproven_askers(plan, sources.pipeline, asked),
         without_commits=rollback is not None,
         branch=sources.branch,
     )
+
+
+def _askers(plan: Plan, pipeline: Pipeline | None) -> tuple[str, ...]:
+    """Everybody who asks for a rollback: the account that first started its job, and whoever ran that job again and so asks anew. What the plan file leaves
+    out of those who ran a job again, the job that applies it tells.
+    """
+    rollback, git = plan.origin.rollback, plan.origin.git
+    if rollback is None:
+        return ()
+    again = (git.rerun_by if git is not None else None, pipeline.rerun_by if pipeline is not None else None)
+    return tuple(dict.fromkeys([rollback.asked_by, *(name for name in again if name)]))
+
+
+def _unproven_askers(plan: Plan, pipeline: Pipeline | None, rules: Sequence[Rules]) -> tuple[UnprovenAuthor, ...]:
+    """Those who ask for a rollback of whom it is not proven who they are."""
+    found: list[UnprovenAuthor] = []
+    for number, name in enumerate(_askers(plan, pipeline)):
+        if number == 0:
+            found += _unproven_asker(name, pipeline, rules)
+        elif pipeline is None or not any(_knows(one, name, pipeline) for one in rules):
+            found.append(UnprovenAuthor(name=name, why="ran the job of the rollback again, and the rules know no person of that account"))
+    return tuple(found)
 
 
 def _unproven_asker(name: str, pipeline: Pipeline | None, rules: Sequence[Rules]) -> tuple[UnprovenAuthor, ...]:
