@@ -43,10 +43,10 @@ from amsctl.operations.record import RuleSet, Sources, ruled_at, rules_along, sh
 from amsctl.planning.arrange import AccountPlan, arrange, observed_of
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.fingerprint import fingerprint
-from amsctl.planning.guards import judge, verdict_words
+from amsctl.planning.guards import Sight, got_worse, verdict_words
 from amsctl.planning.inverse import inverted, made
 from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Selection, Verdict
-from amsctl.planning.points import Point, PointKey, Points, points_of, wanted_keys
+from amsctl.planning.points import Point, PointKey, Points, both_records, open_keys, points_of, wanted_keys
 from amsctl.planning.policies import judge_policies
 from amsctl.provenance.checkout import Why
 from amsctl.provenance.commits import commit_at, commits_between, first_parent_path, is_ancestor, newest_without
@@ -757,10 +757,13 @@ async def _check_verdicts(reviewed: Reviewed, derived: _Derived, reader: Reader,
     others = [await _read_again(seen, reader) for seen in plan.observed if seen.account_key not in changing]
     worse = _worse(reviewed, changes, [*mine, *others], known)
     if worse is not None:
+        verdict, against = worse
+        more = f"; at worst {against}" if against else ""
         raise Refused(
-            f"a guard holds the plan up on what is known now: {verdict_words(worse)}",
-            where=worse.where,
-            hint="plan again, and look at it",
+            f"a guard holds the plan up on what is known now: {verdict_words(verdict)}{more}",
+            where=verdict.where,
+            expected="no more than the plan shows, which is what an override is given for",
+            hint="plan again, where the ledger can be read, and look at it",
         )
 
 
@@ -793,12 +796,12 @@ def _check_policies_now(reviewed: Reviewed, changes: Sequence[Change], observed:
 def _points(
     reviewed: Reviewed, changes: Sequence[Change], firms: Sequence[Firm], clock: Clock, points: Points | None
 ) -> Mapping[PointKey, Point]:
-    """The values of the past: those of the ledger; of a leg that it does not name, those of the branch of record."""
+    """The values of the past: those of the ledger; of a leg that it does not name for as long, those of the branch of record."""
     plan, past = reviewed.plan, reviewed.past
     if points is None:
         points = points_of(one for one in plan.references if one.source is PointSource.LEDGER)
     unset_means = UnsetMeans(plan.target.unset_means)
-    if past is None or not wanted_keys(changes, unset_means) - points.keys():
+    if past is None or not open_keys(wanted_keys(changes, unset_means), points):
         return points
     branch = Branch(repository=past.repository, tip=past.tip, named=naming(firms))
     found, problem = branch_points(branch, changes, now=clock.wall(), days=past.days, unset_means=unset_means)
@@ -808,21 +811,17 @@ def _points(
             found=problem,
             hint="git fetch --unshallow; or plan again, and the plan says so",
         )
-    return {**found, **points}
+    return both_records(points, found)
 
 
-def _worse(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed], points: Points) -> Verdict | None:
-    """The first verdict that holds the plan up, and did not when it was made."""
+def _worse(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed], points: Points) -> tuple[Verdict, str] | None:
+    """The first verdict that holds the plan up, and says worse of it than when it was made: an override is of what the plan shows."""
     plan = reviewed.plan
-    unset_means = UnsetMeans(plan.target.unset_means)
-    held = {(verdict.guard, verdict.threshold) for verdict in plan.guards if verdict.passed}
-    for rules in reviewed.rules:
-        for verdict in judge(
-            changes, observed, rules.project.guards, unset_means=unset_means, unprotected=plan.origin.unprotected, points=points
-        ):
-            if verdict.passed and (verdict.guard, verdict.threshold) not in held and verdict.guard not in reviewed.overrides:
-                return verdict
-    return None
+    then = Sight(changes=plan.changes, observed=plan.observed, points=points_of(plan.references))
+    now = Sight(changes=changes, observed=observed, points=points)
+    means, unprotected = UnsetMeans(plan.target.unset_means), plan.origin.unprotected
+    found = (got_worse(then, now, rules.project.guards, unset_means=means, unprotected=unprotected) for rules in reviewed.rules)
+    return next((one for one in found if one is not None), None)
 
 
 __all__ = ["Evidence", "Reviewed", "Rules", "authorise", "review"]
