@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -43,13 +44,16 @@ def agreed(
     reviews: Reviews | None,
     overrides: Sequence[GuardName],
     clock: Clock,
+    *,
+    spent: datetime | None = None,
 ) -> tuple[Mapping[str, object], ...]:
     """The approvals that count, as the ledger keeps them; none where none are needed. ApprovalMissing when they are not enough, with what was wrong and who
-    could approve.
+    could approve. ``spent`` is when another plan of the same content was last carried out.
     """
     if max(needed_by(one, plan, overrides) for one in rules) == 0:
         return ()
     case = case_of(plan, sources, rules, overrides)
+    case = replace(case, plan=replace(case.plan, spent=spent))
     decision = judge(case, approvals, reviews, keygen=keygen_of(sources), now=datetime.fromtimestamp(clock.wall(), UTC))
     refusal = decision.refusal()
     if refusal is not None:

@@ -7,8 +7,10 @@ rollback and ``amsctl.api`` come through here; ``applying`` takes nothing else t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from amsctl.applying.authorised import AuthorisedPlan, grant
@@ -96,7 +98,7 @@ class Reviewed:
     """A plan that everything without the AMS speaks for. ``wanted`` are the manifests that it follows from, ``same`` further ones that must say the same of
     the accounts that it changes; ``way_back`` stands in their place where it is a rollback. ``base`` is what the branch of record said of its accounts when
     the plan was made, ``also`` what it says at the commits whose rules must be met now; ``told`` are the findings about the plan's sources, ``None`` where
-    they follow from no commit.
+    they follow from no commit. ``agree_again`` gives the approvals that count where another plan of the same content was carried out at a moment.
     """
 
     plan: Plan
@@ -112,6 +114,7 @@ class Reviewed:
     told: tuple[Finding, ...] | None = None
     past: PastOfBranch | None = None
     way_back: WayBack | None = None
+    agree_again: Callable[[datetime], tuple[Mapping[str, object], ...]] = lambda spent: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +164,12 @@ def review(
             "this plan takes back a run that the ledger here does not know", where=f"run {plan.origin.rollback.run}", hint="plan again"
         )
     approvals: tuple[Mapping[str, object], ...] = ()
+    agree = partial(agreed, plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
     if not signing:
         for one in rules:
             check_findings(plan, one.project.guards, evidence.overrides)
             check_policies(plan, one.project.safeguards, clock)
-        approvals = agreed(plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
+        approvals = agree()
     _check_safeguards(plan, sources)
     base, told = _of_base(plan, sources, wanted, here, resuming=resuming)
     return Reviewed(
@@ -182,6 +186,7 @@ def review(
         told=told,
         past=_past_of(plan, sources),
         way_back=way_back,
+        agree_again=lambda spent: agree(spent=spent),
     )
 
 

@@ -36,6 +36,7 @@ from amsctl.operations.flow import (
     silent,
 )
 from amsctl.operations.points import past_of
+from amsctl.operations.spending import reviews_of, spent_at
 from amsctl.planning.codec import decode_changes
 from amsctl.planning.inverse import Inversion
 from amsctl.planning.plan import Change, Plan
@@ -215,6 +216,7 @@ class _Conduct:
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
                 # Under the lock: nobody can send anything of this plan between this look and our own first call.
                 earlier = await u.surroundings.offload(self._earlier, resumed)
+                await u.surroundings.offload(self._spend)
                 closed = await settle_earlier(
                     reader, firms, scopes, u, clock=self.clock, holder=self.holder, run=self.run, lift=resumed is not None
                 )
@@ -285,6 +287,15 @@ class _Conduct:
                 hint = f"amsctl resume {last.id} goes on with it; otherwise plan again"
             raise Stale("this plan was carried out already", where=f"run {last.id}, {last.at}", hint=hint)
         return None
+
+    def _spend(self) -> None:
+        """The approvals that count once what was carried out under the same reviews is known; ApprovalMissing where they are not enough."""
+        reviewed_at = reviews_of(self.reviewed.approvals)
+        spent = spent_at(self.plan, self.u.environment.ams_name, self.u.ledger, reviewed_at) if reviewed_at else None
+        if spent is not None:
+            approvals = self.reviewed.agree_again(spent)
+            self.reviewed = replace(self.reviewed, approvals=approvals)
+            self.u = replace(self.u, cause=replace(self.u.cause, approvals=approvals))
 
     def _sent_at(self) -> dict[str, object]:
         return {"machine": self.holder.machine, "monotonic_ms": int(self.clock.monotonic() * 1000)}
