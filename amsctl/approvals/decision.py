@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from amsctl.approvals.approval import Approval, Statement
-from amsctl.approvals.makers import Makers, UnknownMakers
+from amsctl.approvals.makers import Makers, UnknownMakers, UnprovenAuthor
 from amsctl.approvals.names import Identities, folded, main_name
 from amsctl.approvals.reviews import Review, Reviews, ReviewState, Standing
 from amsctl.approvals.signatures import Checked
@@ -21,6 +21,7 @@ from amsctl.errors import ApprovalMissing
 
 MOST_AHEAD_SECONDS: Final = 300
 """How far an approval may be made in the future by this machine's clock."""
+_SIGN: Final = "; or sign it: git commit --amend -S, and plan again (docs/howto/approvals.md)"
 REVIEWS_LIFETIME_SECONDS: Final = 3_600
 """How old the reading of a request's reviews may be: a review may have been taken back since."""
 
@@ -85,6 +86,9 @@ class SetDecision:
     could: tuple[str, ...]
     source: ApprovalSource
     weak: bool
+    unproven: tuple[UnprovenAuthor, ...] = ()
+    way_out: str = ""
+    """How the authors who are not proven may prove themselves, where they can."""
 
     @property
     def met(self) -> bool:
@@ -127,7 +131,7 @@ class Decision:
             f"the plan needs {lacking.needed} {'approval' if lacking.needed == 1 else 'approvals'}{unproven}",
             where=lacking.place or None,
             found=f"{count} that count{'s' if count == 1 else ''}" + "".join(f"; {one}" for one in lacking.refused),
-            hint=f"could approve: {', '.join(lacking.could) or whose}",
+            hint=f"could approve: {', '.join(lacking.could) or whose}{lacking.way_out}",
         )
 
 
@@ -182,6 +186,8 @@ class _Judge:
             could=self._could(),
             source=settings.source,
             weak=isinstance(makers, Makers) and makers.weak,
+            unproven=unproven if needed else (),
+            way_out=_SIGN if any(one.may_sign for one in unproven) else "",
         )
 
     def _could(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ of the names that the commit bears may be one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
 from amsctl.approvals.names import Identities, folded, spoken_of
@@ -57,10 +57,11 @@ class CommitFacts(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnprovenAuthor:
-    """An author who may be anybody: the name that the commits bear, and why it proves nothing."""
+    """An author who may be anybody: the name that the commits bear, and why it proves nothing. ``may_sign``: a signature over the commit would prove it."""
 
     name: str
     why: str
+    may_sign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +175,7 @@ def _not_signed(
         why = _why_not_signed(commit, identities, signed.get(commit.id), list_number)
         if why is not None:
             found.append((_author(commit), f"commit {commit.id[:_SHORT]} {why}"))
-    return _each_once(found)
+    return tuple(replace(one, may_sign=True) for one in _each_once(found))
 
 
 def _why_not_signed(commit: CommitFacts, identities: Identities, checked: Checked | None, list_number: int | None) -> str | None:

@@ -20,7 +20,7 @@ from amsctl.approvals.names import folded
 from amsctl.approvals.signatures import Keygen, find_keygen
 from amsctl.approvals.signers import SignerList, parse_signers, read_signers
 from amsctl.config import Approvals, ApprovalSource, GuardName
-from amsctl.errors import ApprovalMissing
+from amsctl.errors import AmsctlError, ApprovalMissing
 from amsctl.model import UnsetMeans
 from amsctl.operations.introduction import introducing
 from amsctl.operations.record import RuleSet, Sources, safeguards_of
@@ -67,6 +67,24 @@ def _whole(record: Mapping[str, object], approvals: Sequence[Approval]) -> Mappi
         if record.get("sha256") == one.sha256:
             return {**record, "format": APPROVAL_FORMAT, "statement": one.statement.members(), "signature": one.signature}
     return record
+
+
+def makers_words(plan: Plan, sources: Sources, rules: Sequence[RuleSet]) -> str | None:
+    """How many must approve with the authors who are not proven, in words; ``None`` where all are, where that is known only with what the forge says, or
+    where the plan cannot be approved, which it says itself.
+    """
+    if max(needed_by(one, plan, ()) for one in rules) == 0:
+        return None
+    try:
+        case = case_of(plan, sources, rules, ())
+        decision = judge(case, (), None, keygen=keygen_of(sources), now=datetime.now(UTC))
+    except AmsctlError:
+        return None
+    most = max(decision.sets, key=lambda one: one.needed if one.source is ApprovalSource.SIGNATURES else 0)
+    if most.source is not ApprovalSource.SIGNATURES or not most.unproven:
+        return None
+    more = ", ".join(f"1 more since {one.name} is not proven: {one.why}" for one in most.unproven)
+    return f"needs {most.needed} approvals: {most.rule} by the rules, {more}{most.way_out}"
 
 
 def needed_by(rules: RuleSet, plan: Plan, overrides: Sequence[GuardName]) -> int:
