@@ -97,16 +97,16 @@ def needed_by(rules: RuleSet, plan: Plan, overrides: Sequence[GuardName]) -> int
 def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: Sequence[GuardName]) -> Case:
     """Everything that approvals of a plan are judged by. ApprovalMissing where a plan is one that cannot be approved."""
     git, base, rollback = plan.origin.git, plan.origin.base, plan.origin.rollback
+    if sources.record is not None and (git is None or git.dirty) and rollback is None:
+        raise ApprovalMissing(
+            "the plan was made of manifests that are not those of a commit, so it is unknown whose change it is",
+            hint="commit them, plan again, and have that plan approved",
+        )
     if base is None or sources.record is None:
         raise ApprovalMissing(
             "the plan was made without a branch of record, which says who may approve",
             found=sources.unapprovable or None,
             hint="amsctl plan --base origin/main -o FILE, with the branch that the change is for",
-        )
-    if (git is None or git.dirty) and rollback is None:
-        raise ApprovalMissing(
-            "the plan was made of manifests that are not those of a commit, so it is unknown whose change it is",
-            hint="commit them, plan again, and have that plan approved",
         )
     if sources.record.why_not_approvable:
         raise ApprovalMissing(

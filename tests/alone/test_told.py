@@ -39,3 +39,21 @@ def test_a_rollback_at_a_terminal_is_told(desk: Desk) -> None:
     assert "asked for the rollback at a terminal" in told
     refused = desk.run("apply", rolled_back(desk, run))
     assert (refused.code, "git commit" in refused.err) == (8, False)
+
+
+def test_an_edit_that_is_not_committed_is_told_first(desk: Desk) -> None:
+    """On a branch that is where main is, nothing can lack a change that is no commit yet."""
+    desk.git("switch", "-q", "-c", "change")
+    desk.write("accounts/a.yaml", (desk.root / "accounts/a.yaml").read_text().replace("567", "700"))
+    file = str(desk.home / "plan.json")
+    told = desk.run("plan", "-o", file)
+    assert "its manifests are not those of the commit: " in told.out
+    assert "not those of a commit" in desk.run("apply", file).err
+
+
+def test_a_repository_of_one_commit(desk: Desk) -> None:
+    """There is nothing to compare with, and the way out is named."""
+    desk.put(500)
+    told = desk.run("plan", "-o", str(desk.home / "plan.json")).out
+    assert "main holds this commit already and has none without it" in told
+    assert "make the change on a branch, and plan with --base main" in told
