@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from amsctl.approvals.approval import Approval, Statement
-from amsctl.approvals.makers import Makers, UnknownMakers
+from amsctl.approvals.makers import Makers, UnknownMakers, UnprovenAuthor
 from amsctl.approvals.names import Identities, folded, main_name
 from amsctl.approvals.reviews import Review, Reviews, ReviewState, Standing
 from amsctl.approvals.signatures import Checked
@@ -21,13 +21,16 @@ from amsctl.errors import ApprovalMissing
 
 MOST_AHEAD_SECONDS: Final = 300
 """How far an approval may be made in the future by this machine's clock."""
+_SIGN: Final = "; or sign it: git commit --amend -S, and plan again (docs/howto/approvals.md)"
 REVIEWS_LIFETIME_SECONDS: Final = 3_600
 """How old the reading of a request's reviews may be: a review may have been taken back since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFacts:
-    """What approvals are held against: digest and content of the plan, where it goes, the commit that was planned and the one that it is held against."""
+    """What approvals are held against: digest and content of the plan, where it goes, the commit that was planned and the one that it is held against.
+    ``spent`` is when a run last carried the same content out, by another plan; ``None`` where none did.
+    """
 
     digest: str
     content: str
@@ -36,6 +39,7 @@ class PlanFacts:
     ams: str
     commit: str | None
     base_commit: str | None
+    spent: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,9 @@ class SetDecision:
     could: tuple[str, ...]
     source: ApprovalSource
     weak: bool
+    unproven: tuple[UnprovenAuthor, ...] = ()
+    way_out: str = ""
+    """How the authors who are not proven may prove themselves, where they can."""
 
     @property
     def met(self) -> bool:
@@ -124,7 +131,7 @@ class Decision:
             f"the plan needs {lacking.needed} {'approval' if lacking.needed == 1 else 'approvals'}{unproven}",
             where=lacking.place or None,
             found=f"{count} that count{'s' if count == 1 else ''}" + "".join(f"; {one}" for one in lacking.refused),
-            hint=f"could approve: {', '.join(lacking.could) or whose}",
+            hint=f"could approve: {', '.join(lacking.could) or whose}{lacking.way_out}",
         )
 
 
@@ -179,6 +186,8 @@ class _Judge:
             could=self._could(),
             source=settings.source,
             weak=isinstance(makers, Makers) and makers.weak,
+            unproven=unproven if needed else (),
+            way_out=_SIGN if any(one.may_sign for one in unproven) else "",
         )
 
     def _could(self) -> tuple[str, ...]:
@@ -266,9 +275,11 @@ class _Judge:
             self.refused.append("no reviews were brought along (amsctl ci reviews -o FILE, amsctl apply --reviews FILE)")
             return
         wrong = self._wrong_request(reviews)
-        seen = None if wrong else first_seen(reviews, self.plan.content)
+        spent = self.plan.spent
+        seen = None if wrong else first_seen(reviews, self.plan.content, after=spent)
         if wrong is None and seen is None:
-            wrong = f"{reviews.url} shows no plan of this content, so no review can be of it: run the plan job, and have that plan reviewed"
+            since = "" if spent is None else f" since {spent:%Y-%m-%dT%H:%M:%SZ}, when a run carried it out"
+            wrong = f"{reviews.url} shows no plan of this content{since}, so no review can be of it: run the plan job, and have that plan reviewed"
         if wrong is not None or seen is None:
             self.refused.append(wrong or "")
             return
@@ -313,6 +324,11 @@ class _Judge:
         at = moment(review.at)
         if at is None or at <= seen:
             return f"has approved at {review.at}, before this plan was shown ({seen:%Y-%m-%dT%H:%M:%SZ})"
+        if at > self.now + timedelta(seconds=MOST_AHEAD_SECONDS):
+            return f"has approved in the future ({review.at})"
+        until = at + timedelta(hours=self.rules.settings.valid_hours)
+        if self.now >= until:
+            return f"has approved at {review.at}, and that has expired (at {until:%Y-%m-%dT%H:%M:%SZ}): approve it again"
         return None
 
     def _wrong_request(self, reviews: Reviews) -> str | None:
@@ -343,10 +359,10 @@ _STANDING: Final[Mapping[Standing, str]] = {
 }
 
 
-def first_seen(reviews: Reviews, content: str) -> datetime | None:
-    """Since when the request has shown a plan of this content, by the forge's clock; ``None`` where it has not."""
+def first_seen(reviews: Reviews, content: str, *, after: datetime | None = None) -> datetime | None:
+    """Since when the request has shown a plan of this content, by the forge's clock, in plans of later than ``after``; ``None`` where it has not."""
     times = (moment(one.at) for one in reviews.plans if one.content == content)
-    return min((time for time in times if time is not None), default=None)
+    return min((time for time in times if time is not None and (after is None or time > after)), default=None)
 
 
 def moment(text: str) -> datetime | None:

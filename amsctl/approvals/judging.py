@@ -10,7 +10,7 @@ from typing import Protocol
 from amsctl.approvals.approval import Approval, Statement
 from amsctl.approvals.decision import Decision, Evidence, PlanFacts, RuleSet, decide
 from amsctl.approvals.makers import CommitFacts, ForgeRecord, Makers, UnknownMakers, UnprovenAuthor, makers
-from amsctl.approvals.names import Identities, main_name
+from amsctl.approvals.names import Identities, folded, main_name
 from amsctl.approvals.reviews import Reviews
 from amsctl.approvals.signatures import Checked, Keygen, check_approval, check_commit
 from amsctl.approvals.signers import SignerList
@@ -139,7 +139,12 @@ def _people(rules: Rules, identities: Identities) -> tuple[frozenset[str], ...]:
 
 def forge_record(reviews: Reviews) -> ForgeRecord:
     """What the forge says of who made the request."""
-    return ForgeRecord(author=reviews.author, commits={one.id: one for one in reviews.commits}, pushes=reviews.pushes)
+    return ForgeRecord(
+        author=reviews.author,
+        commits={one.id: one for one in reviews.commits},
+        pushes=reviews.pushes,
+        bots=frozenset(map(folded, reviews.bots)),
+    )
 
 
 def sign(draft: Statement, case: Case, key: str, *, keygen: Keygen, now: datetime) -> Approval:

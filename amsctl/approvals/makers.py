@@ -7,13 +7,14 @@ of the names that the commit bears may be one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
 from amsctl.approvals.names import Identities, folded, spoken_of
 from amsctl.approvals.reviews import CommitRecord, PushRecord
 from amsctl.approvals.signatures import Checked
 from amsctl.config import MakersFrom
+from amsctl.provenance.people import is_no_person
 
 WEB_FLOW: Final = "web-flow"
 """The account under which GitHub commits what was done in a browser, for the author whom it names."""
@@ -56,10 +57,11 @@ class CommitFacts(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnprovenAuthor:
-    """An author who may be anybody: the name that the commits bear, and why it proves nothing."""
+    """An author who may be anybody: the name that the commits bear, and why it proves nothing. ``may_sign``: a signature over the commit would prove it."""
 
     name: str
     why: str
+    may_sign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +83,18 @@ class UnknownMakers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgeRecord:
-    """What the forge says of a request: its author, its commits, and who pushed what to its branch, the oldest first."""
+    """What the forge says of a request: its author, its commits, and who pushed what to its branch, the oldest first; ``bots`` (folded) are no persons'
+    accounts.
+    """
 
     author: str
     commits: Mapping[str, CommitRecord]
     pushes: tuple[PushRecord, ...]
+    bots: frozenset[str] = frozenset()
+
+    def is_no_person(self, account: str) -> bool:
+        """Whether an account is a program's, by its name or by what the forge says of it."""
+        return is_no_person(account) or folded(account) in self.bots
 
 
 def makers(
@@ -166,7 +175,7 @@ def _not_signed(
         why = _why_not_signed(commit, identities, signed.get(commit.id), list_number)
         if why is not None:
             found.append((_author(commit), f"commit {commit.id[:_SHORT]} {why}"))
-    return _each_once(found)
+    return tuple(replace(one, may_sign=True) for one in _each_once(found))
 
 
 def _why_not_signed(commit: CommitFacts, identities: Identities, checked: Checked | None, list_number: int | None) -> str | None:
@@ -194,7 +203,7 @@ def _not_by_forge(commits: Sequence[CommitFacts], forge: ForgeRecord | None) -> 
     found = []
     for commit in commits:
         record = forge.commits.get(commit.id)
-        why = _why_not_by_forge(commit, record, pushers.get(commit.id))
+        why = _why_not_by_forge(commit, record, pushers.get(commit.id), forge)
         if why is not None:
             named = (record.author if record is not None else None) or _author(commit)
             found.append((named, f"commit {commit.id[:_SHORT]} {why}"))
@@ -204,11 +213,13 @@ def _not_by_forge(commits: Sequence[CommitFacts], forge: ForgeRecord | None) -> 
     return _each_once(found)
 
 
-def _why_not_by_forge(commit: CommitFacts, record: CommitRecord | None, pusher: str | None) -> str | None:
+def _why_not_by_forge(commit: CommitFacts, record: CommitRecord | None, pusher: str | None, forge: ForgeRecord) -> str | None:
     if record is None:
         return "is not among those that the forge lists"
     if record.author is None:
         return f"is by {_author(commit)}, an address of no account that the forge knows"
+    if forge.is_no_person(record.author):
+        return f"is by {record.author}, which is no person: whoever let it run may have made the change"
     if record.verified is not None and folded(record.verified) == folded(record.author):
         return None
     if pusher is not None and folded(pusher) == folded(record.author):

@@ -75,6 +75,7 @@ class PlanRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviews:
     """A request and everything that the forge says of it. ``unknown`` tells what could not be read whole: nothing counts as long as it says anything.
+    ``bots`` are the accounts among those of commits and pushes that are no persons' by the forge, beside those whose names say so.
     ``reviews`` and ``pushes`` are sorted, the oldest first; ``plans`` likewise.
     """
 
@@ -92,17 +93,18 @@ class Reviews:
     unknown: tuple[str, ...]
     read_at: str
     reviews: tuple[Review, ...]
+    bots: tuple[str, ...] = ()
 
 
 def decode_reviews(value: object, file: str) -> Reviews:
     """The reviews that a file holds; ApprovalMissing tells what is not as it must be."""
-    outer = _members(value, ("format", *Reviews.__slots__), file)
+    outer = _members({"bots": [], **value} if isinstance(value, dict) else value, ("format", *Reviews.__slots__), file)
     if outer.pop("format") != REVIEWS_FORMAT:
         raise _not_as(file, "format", REVIEWS_FORMAT)
     for name, is_right in _RIGHT.items():
         if not is_right(outer[name]):
             raise _not_as(file, name, "what amsctl ci reviews writes")
-    outer["unknown"] = tuple(outer["unknown"])
+    outer["unknown"], outer["bots"] = tuple(outer["unknown"]), tuple(outer["bots"])
     outer["commits"] = _all(outer["commits"], CommitRecord, f"{file}: commits")
     outer["pushes"] = tuple(sorted(_all(outer["pushes"], PushRecord, f"{file}: pushes"), key=lambda one: one.at))
     outer["plans"] = tuple(sorted(_all(outer["plans"], PlanRecord, f"{file}: plans"), key=lambda one: one.at))
@@ -154,6 +156,7 @@ _RIGHT: Final[Mapping[str, Callable[[object], bool]]] = {
     "merge_commit": _is_text_or_none,
     "number": _is_number,
     "unknown": _is_texts,
+    "bots": _is_texts,
 }
 
 

@@ -8,7 +8,7 @@ import click
 
 from amsctl.cli.approving import approval_file
 from amsctl.cli.files import json_value, read_content, write_atomically
-from amsctl.cli.planning import base_option, open_plan
+from amsctl.cli.planning import base_option, note_makers, open_plan
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
 from amsctl.errors import ApprovalMissing, Refused, UsageError
@@ -69,6 +69,8 @@ def command(
         session.console.warn(f"not checked: {one}")
     if digest is None:
         session.console.show(plan_text(plan, session.console.log_look))
+    note_makers(session, plan)
+    if digest is None:
         _ask(session)
     approval = approve(found, session.sources(), chosen, clock, verdict_sha256=verdict_sha256, reason=reason)
     path = out or approval_file(file, approval.statement.by)

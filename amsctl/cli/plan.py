@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from amsctl.cli.planning import base_option, listed, make_plan, selection_options, size_option, write_plan
+from amsctl.cli.planning import base_option, listed, make_plan, note_makers, selection_options, size_option, write_plan
 from amsctl.cli.running import warn_of_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -65,5 +65,6 @@ def command(
         write_plan(plan, out)
         session.console.note(f"plan saved to {session.seen(out)}")
     warn_of_ledger(session)
+    note_makers(session, plan)
     session.console.result("".join(plan_in(form, plan, session.console.look, limit_bytes=MARKDOWN_BYTES[size])))
     return ExitCode.CHANGES if detailed_exitcode and plan.changes else ExitCode.DONE

@@ -52,6 +52,16 @@ def base_option(command: F) -> F:
     )(command)
 
 
+def note_makers(session: Session, plan: Plan) -> None:
+    """Tells how many must approve where an author is not proven: the plan itself says what the rules ask for."""
+    from amsctl.operations.agreement import makers_words
+
+    sources = session.sources()
+    words = makers_words(plan, sources, sources.rules)
+    if words is not None:
+        session.console.note(words)
+
+
 def make_plan(session: Session, selection: Selection) -> Plan:
     """A fresh plan against the chosen environment. Reads only."""
     from amsctl.ams.clock import SystemClock

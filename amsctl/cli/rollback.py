@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from amsctl.cli.planning import base_option, write_plan
+from amsctl.cli.planning import base_option, note_makers, write_plan
 from amsctl.cli.running import project_ledger
 from amsctl.cli.session import Session, pass_session
 from amsctl.cli.shell import Command
@@ -68,5 +68,6 @@ def command(session: Session, run: str, out: str, form: str, base: str | None) -
         plan = flow.run(read_and_plan())
     write_plan(plan, out)
     session.console.note(f"plan saved to {session.seen(out)}")
+    note_makers(session, plan)
     session.console.note("the manifests still say otherwise: revert their commit too, or the next plan does the same again")
     session.console.result("".join(text_of(plan)) if form == "json" else plan_text(plan, session.console.look))

@@ -11,6 +11,7 @@ from amsctl.forge.artifact import IN_MEMORY_BYTES, plan_artifacts, plan_of_artif
 from amsctl.forge.calls import Caller, Json
 from amsctl.forge.requests import Accounts, Content, Record, head_of, member, moment_text, repository_path, told
 from amsctl.forge.sticky import contents_said
+from amsctl.provenance.people import is_no_person
 
 MOST_COMMITS: Final = 250
 """GitHub lists so many commits of a request and leaves the rest out without a word."""
@@ -25,6 +26,7 @@ def record_of(caller: Caller, request: Json, artifact: str, content: Content) ->
     """The members of ``amsctl.reviews/v1`` but for its format and time."""
     path = f"{repository_path(caller)}/pulls/{request['number']}"
     record = Record()
+    _bots(record, request["user"])
     _commits(caller, path, request, record)
     _pushes(caller, request, record)
     _reviews(caller, path, record)
@@ -50,6 +52,7 @@ def _commits(caller: Caller, path: str, request: Json, record: Record) -> None:
     for one in caller.pages(f"{path}/commits"):
         author, committer = (member(one, name, "login") for name in ("author", "committer"))
         record.commits.append({"id": str(one["sha"]), "author": author, "committer": committer, "verified": _verified(one)})
+        _bots(record, one.get("author"), one.get("committer"))
     count = request.get("commits")
     if isinstance(count, int) and not isinstance(count, bool) and count != len(record.commits):
         record.unknown.append(f"the request has {count} commits, and GitHub lists {len(record.commits)}")
@@ -57,6 +60,13 @@ def _commits(caller: Caller, path: str, request: Json, record: Record) -> None:
         record.unknown.append(f"GitHub lists no more than {MOST_COMMITS} commits of a request: make it smaller")
     elif head_of(request) not in {one["id"] for one in record.commits}:
         record.unknown.append("the head of the request is not among the commits that GitHub lists")
+
+
+def _bots(record: Record, *users: object) -> None:
+    """Notes those of the accounts that GitHub calls something else than a user."""
+    for user in users:
+        if str(member(user, "type") or "User") != "User":
+            record.is_bot(member(user, "login"))
 
 
 def _verified(one: Json) -> str | None:
@@ -77,6 +87,7 @@ def _pushes(caller: Caller, request: Json, record: Record) -> None:
         by, at = member(entry, "actor", "login"), moment_text(entry.get("timestamp"))
         if isinstance(by, str) and isinstance(entry.get("after"), str):
             record.pushes.append({"before": str(entry.get("before") or ""), "after": entry["after"], "by": by, "at": at or ""})
+        _bots(record, entry.get("actor"))
     record.pushes.reverse()  # GitHub lists the newest first
 
 
@@ -95,7 +106,7 @@ def _reviews(caller: Caller, path: str, record: Record) -> None:
 def _standing(caller: Caller, user: Mapping[str, Any]) -> str:
     """What an account may do here. No answer is no answer."""
     name = str(user["login"])
-    if str(user.get("type", "User")) != "User" or name.endswith("[bot]"):
+    if str(user.get("type", "User")) != "User" or is_no_person(name):
         return "bot"
     try:
         answer = caller.get(f"{repository_path(caller)}/collaborators/{name}/permission")

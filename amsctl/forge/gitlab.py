@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,16 +11,16 @@ from amsctl.forge.artifact import IN_MEMORY_BYTES, plan_jobs, plan_of_job
 from amsctl.forge.calls import Caller, Json
 from amsctl.forge.requests import Accounts, Content, Record, head_of, member, moment_text, repository_path, told
 from amsctl.forge.sticky import contents_said
+from amsctl.provenance.people import is_no_person
 
 MOST_PLANS: Final = 50
 _DEVELOPER: Final = 30
-_BOT: Final = re.compile(r"^(?:(?:project|group)_[0-9]+_bot.*|service_account.*|ghost|support-bot|alert-bot|gitlab-.*-bot)$")
 _NONE: Final = "0" * 40
 _COMMITS: Final = """\
 query($path: ID!, $iid: String!, $after: String) {
   project(fullPath: $path) { mergeRequest(iid: $iid) { commits(first: 100, after: $after) {
     pageInfo { hasNextPage endCursor }
-    nodes { sha author { username } signature { verificationStatus user { username } } }
+    nodes { sha author { username bot } signature { verificationStatus user { username bot } } }
   } } }
 }"""
 _MOST_PAGES: Final = 50
@@ -52,7 +51,7 @@ def record_of(caller: Caller, request: Json, artifact: str, content: Content) ->
 
 def _commits(caller: Caller, path: str, request: Json, record: Record) -> None:
     """The commits, and the accounts to which GitLab counts their addresses: its GraphQL API alone says so, and without its answer no account is known."""
-    accounts = _accounts(caller, request)
+    accounts = _accounts(caller, request, record)
     for one in caller.pages(f"{path}/commits"):
         author, verified = accounts.get(str(one["id"]), (None, None))
         record.commits.append({"id": str(one["id"]), "author": author, "committer": None, "verified": verified})
@@ -60,7 +59,7 @@ def _commits(caller: Caller, path: str, request: Json, record: Record) -> None:
         record.unknown.append("the head of the request is not among the commits that GitLab lists")
 
 
-def _accounts(caller: Caller, request: Json) -> dict[str, tuple[str | None, str | None]]:
+def _accounts(caller: Caller, request: Json, record: Record) -> dict[str, tuple[str | None, str | None]]:
     """Author and verified signer of each commit, by id, as accounts."""
     path, _, _ = str(member(request, "references", "full") or "").partition("!")
     found: dict[str, tuple[str | None, str | None]] = {}
@@ -74,6 +73,9 @@ def _accounts(caller: Caller, request: Json) -> dict[str, tuple[str | None, str 
         for node in member(commits, "nodes") or ():
             status = member(node, "signature", "verificationStatus")
             signer = member(node, "signature", "user", "username") if status in {"VERIFIED", "VERIFIED_SYSTEM"} else None
+            for user in (member(node, "author"), member(node, "signature", "user")):
+                if member(user, "bot") is True:
+                    record.is_bot(member(user, "username"))
             found[str(member(node, "sha"))] = (member(node, "author", "username"), signer)
         after = member(commits, "pageInfo", "endCursor")
         if not member(commits, "pageInfo", "hasNextPage") or after is None:
@@ -122,7 +124,7 @@ def _review(by: str, state: str, commit: str | None, at: str | None, standing: s
 def _standing(caller: Caller, user: Mapping[str, Any]) -> str:
     """What an account may do here. No answer is no answer."""
     name, number = str(user["username"]), user.get("id")
-    if _BOT.match(name) or user.get("bot") is True:
+    if is_no_person(name) or user.get("bot") is True:
         return "bot"
     if not isinstance(number, int):
         return "unknown"

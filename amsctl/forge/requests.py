@@ -23,13 +23,19 @@ Content = Callable[[IO[bytes]], str | None]
 
 @dataclass(slots=True)
 class Record:
-    """What was found of a request, and what could not be found whole."""
+    """What was found of a request, what could not be found whole, and the accounts among them that are no persons' by the forge."""
 
     commits: list[dict[str, object]] = field(default_factory=list)
     pushes: list[dict[str, object]] = field(default_factory=list)
     plans: list[dict[str, object]] = field(default_factory=list)
     reviews: list[dict[str, object]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    bots: list[str] = field(default_factory=list)
+
+    def is_bot(self, account: object) -> None:
+        """The forge says that an account of the request is no person's."""
+        if isinstance(account, str) and account not in self.bots:
+            self.bots.append(account)
 
 
 def request_of(caller: Caller, commit: str | None) -> Json:

@@ -333,8 +333,8 @@ _WAYS: Final = {
     "approvals": _Ways(
         "approvals",
         "approvals are signatures or reviews, and these keys are not for both",
-        "signers, validHours and verdict with signatures, approvers with github and gitlab",
-        ("signers", "validHours", "verdict", "approvers"),
+        "signers and verdict with signatures, approvers with github and gitlab",
+        ("signers", "verdict", "approvers"),
     ),
 }
 

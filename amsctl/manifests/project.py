@@ -48,7 +48,7 @@ from amsctl.manifests.files import DISK, Files, Unreadable, content_of
 from amsctl.manifests.findings import Findings, TooManyFindings, decode
 from amsctl.manifests.guards import guards_of
 from amsctl.manifests.identifiers import ENVIRONMENT, NAME, matcher, nearest
-from amsctl.manifests.nodes import Map, Node, Scalar, pos_of, position, source
+from amsctl.manifests.nodes import Map, Node, Scalar, Seq, pos_of, position, source
 from amsctl.manifests.safeguards import approvals_of, policies_of
 from amsctl.model import Owner, Undeclared, UnsetMeans
 from amsctl.wire.addresses import normalised
@@ -60,6 +60,7 @@ _MOST_DAYS: Final = 3_660
 _LEDGER_KEYS: Final = ("url", "leaseSeconds", "ephemeral")
 _EPHEMERAL: Final = "accepted"
 _TWO_NAMES: Final = "one AMS has two names"
+_ONE_RULE: Final = "an AMS is written under the rules of whichever of its environments is chosen: give all of them the same"
 _ONE_NAME: Final = "locks, freezes and open calls go by the name of the AMS: write the same ams: NAME into both environments"
 _VARIABLE: Final = re.compile("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}")
 _is_name: Final = matcher(NAME).match
@@ -141,6 +142,7 @@ def project_of(document: Node, findings: Findings, root: str) -> Project | None:
         for pos, wrong in _judge_addresses(node, _as_written):
             findings.add(wrong.code, wrong.what, pos, expected=wrong.expected, hint=wrong.hint)
     _check_apart(project, findings)
+    _check_alike(project, document, findings)
     return project
 
 
@@ -155,6 +157,37 @@ def _check_apart(project: Project, findings: Findings) -> None:
         if called != ams:
             what = f"{_TWO_NAMES}: environment {other} has this address"
             findings.add("two-names", what, pos, expected=f"ams: {called}", found=ams, hint=_ONE_NAME, related=place)
+
+
+def _check_alike(project: Project, document: Node, findings: Findings) -> None:
+    """Environments of one AMS are under one set of rules, or whoever chooses the environment chooses the rules."""
+    assert isinstance(document, Map)
+    spec = map_at(document, "spec")
+    named: dict[str, list[str]] = {}
+    for name, node in project.environments.items():
+        assert isinstance(node, Map)
+        named.setdefault(_ams_name(node) or name, []).append(name)
+    for ams, names in named.items():
+        for what, item in _ruled(spec):
+            told = {name: pos for name, _, pos in sequence_at(item, "environments", 1000) if name in names}
+            if told and len(told) < len(names):
+                other = next(name for name in names if name not in told)
+                findings.add(
+                    "one-ams",
+                    f"{what} for some environments of one AMS alone: {other} is {ams}, too",
+                    next(iter(told.values())),
+                    expected=f"{', '.join(names)}, or none of them",
+                    found=", ".join(told),
+                    hint=_ONE_RULE,
+                )
+
+
+def _ruled(spec: Map) -> Iterator[tuple[str, Map]]:
+    """What may be for some environments alone, each as it is written."""
+    for key, what in (("approvals", "approvals are"), ("policies", "a policy is"), ("windows", "a window is")):
+        node = spec.entries[key][1] if key in spec.entries else None
+        items = node.items if isinstance(node, Seq) else (node,)
+        yield from ((what, item) for item in items if isinstance(item, Map))
 
 
 def _check_default(project: Project, document: Node, findings: Findings) -> None:

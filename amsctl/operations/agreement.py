@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from amsctl.approvals.names import folded
 from amsctl.approvals.signatures import Keygen, find_keygen
 from amsctl.approvals.signers import SignerList, parse_signers, read_signers
 from amsctl.config import Approvals, ApprovalSource, GuardName
-from amsctl.errors import ApprovalMissing
+from amsctl.errors import AmsctlError, ApprovalMissing
 from amsctl.model import UnsetMeans
 from amsctl.operations.introduction import introducing
 from amsctl.operations.record import RuleSet, Sources, safeguards_of
@@ -43,13 +44,16 @@ def agreed(
     reviews: Reviews | None,
     overrides: Sequence[GuardName],
     clock: Clock,
+    *,
+    spent: datetime | None = None,
 ) -> tuple[Mapping[str, object], ...]:
     """The approvals that count, as the ledger keeps them; none where none are needed. ApprovalMissing when they are not enough, with what was wrong and who
-    could approve.
+    could approve. ``spent`` is when another plan of the same content was last carried out.
     """
     if max(needed_by(one, plan, overrides) for one in rules) == 0:
         return ()
     case = case_of(plan, sources, rules, overrides)
+    case = replace(case, plan=replace(case.plan, spent=spent))
     decision = judge(case, approvals, reviews, keygen=keygen_of(sources), now=datetime.fromtimestamp(clock.wall(), UTC))
     refusal = decision.refusal()
     if refusal is not None:
@@ -65,6 +69,24 @@ def _whole(record: Mapping[str, object], approvals: Sequence[Approval]) -> Mappi
     return record
 
 
+def makers_words(plan: Plan, sources: Sources, rules: Sequence[RuleSet]) -> str | None:
+    """How many must approve with the authors who are not proven, in words; ``None`` where all are, where that is known only with what the forge says, or
+    where the plan cannot be approved, which it says itself.
+    """
+    if max(needed_by(one, plan, ()) for one in rules) == 0:
+        return None
+    try:
+        case = case_of(plan, sources, rules, ())
+        decision = judge(case, (), None, keygen=keygen_of(sources), now=datetime.now(UTC))
+    except AmsctlError:
+        return None
+    most = max(decision.sets, key=lambda one: one.needed if one.source is ApprovalSource.SIGNATURES else 0)
+    if most.source is not ApprovalSource.SIGNATURES or not most.unproven:
+        return None
+    more = ", ".join(f"1 more since {one.name} is not proven: {one.why}" for one in most.unproven)
+    return f"needs {most.needed} approvals: {most.rule} by the rules, {more}{most.way_out}"
+
+
 def needed_by(rules: RuleSet, plan: Plan, overrides: Sequence[GuardName]) -> int:
     """How many must approve a plan by a set of rules, before authors who are not proven."""
     asked = safeguards_of(rules, plan.target.environment).approvals
@@ -75,16 +97,16 @@ def needed_by(rules: RuleSet, plan: Plan, overrides: Sequence[GuardName]) -> int
 def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: Sequence[GuardName]) -> Case:
     """Everything that approvals of a plan are judged by. ApprovalMissing where a plan is one that cannot be approved."""
     git, base, rollback = plan.origin.git, plan.origin.base, plan.origin.rollback
+    if sources.record is not None and (git is None or git.dirty) and rollback is None:
+        raise ApprovalMissing(
+            "the plan was made of manifests that are not those of a commit, so it is unknown whose change it is",
+            hint="commit them, plan again, and have that plan approved",
+        )
     if base is None or sources.record is None:
         raise ApprovalMissing(
             "the plan was made without a branch of record, which says who may approve",
             found=sources.unapprovable or None,
             hint="amsctl plan --base origin/main -o FILE, with the branch that the change is for",
-        )
-    if (git is None or git.dirty) and rollback is None:
-        raise ApprovalMissing(
-            "the plan was made of manifests that are not those of a commit, so it is unknown whose change it is",
-            hint="commit them, plan again, and have that plan approved",
         )
     if sources.record.why_not_approvable:
         raise ApprovalMissing(
@@ -105,11 +127,33 @@ def case_of(plan: Plan, sources: Sources, rules: Sequence[RuleSet], overrides: S
         rules=asked,
         commits=() if rollback is not None else _commits(plan, sources, base.commit, git.commit if git is not None else ""),
         lists=tuple(lists),
-        also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *([rollback.asked_by] if rollback else [])]),
-        unproven=() if rollback is None else _unproven_asker(rollback.asked_by, sources.pipeline, asked),
+        also=frozenset([*([git.started_by] if git is not None and git.started_by else []), *_askers(plan, sources.pipeline)]),
+        unproven=_unproven_askers(plan, sources.pipeline, asked),
         without_commits=rollback is not None,
         branch=sources.branch,
     )
+
+
+def _askers(plan: Plan, pipeline: Pipeline | None) -> tuple[str, ...]:
+    """Everybody who asks for a rollback: the account that first started its job, and whoever ran that job again and so asks anew. What the plan file leaves
+    out of those who ran a job again, the job that applies it tells.
+    """
+    rollback, git = plan.origin.rollback, plan.origin.git
+    if rollback is None:
+        return ()
+    again = (git.rerun_by if git is not None else None, pipeline.rerun_by if pipeline is not None else None)
+    return tuple(dict.fromkeys([rollback.asked_by, *(name for name in again if name)]))
+
+
+def _unproven_askers(plan: Plan, pipeline: Pipeline | None, rules: Sequence[Rules]) -> tuple[UnprovenAuthor, ...]:
+    """Those who ask for a rollback of whom it is not proven who they are."""
+    found: list[UnprovenAuthor] = []
+    for number, name in enumerate(_askers(plan, pipeline)):
+        if number == 0:
+            found += _unproven_asker(name, pipeline, rules)
+        elif pipeline is None or not any(_knows(one, name, pipeline) for one in rules):
+            found.append(UnprovenAuthor(name=name, why="ran the job of the rollback again, and the rules know no person of that account"))
+    return tuple(found)
 
 
 def _unproven_asker(name: str, pipeline: Pipeline | None, rules: Sequence[Rules]) -> tuple[UnprovenAuthor, ...]:

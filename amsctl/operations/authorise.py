@@ -7,8 +7,10 @@ rollback and ``amsctl.api`` come through here; ``applying`` takes nothing else t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from amsctl.applying.authorised import AuthorisedPlan, grant
@@ -44,10 +46,10 @@ from amsctl.operations.record import RuleSet, Sources, ruled_at, rules_along, sh
 from amsctl.planning.arrange import AccountPlan, arrange, observed_of
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.fingerprint import fingerprint
-from amsctl.planning.guards import judge, verdict_words
+from amsctl.planning.guards import Sight, got_worse, verdict_words
 from amsctl.planning.inverse import inverted, made
 from amsctl.planning.plan import Change, Finding, Git, Observed, Plan, PointSource, Selection, Verdict
-from amsctl.planning.points import Point, PointKey, Points, points_of, wanted_keys
+from amsctl.planning.points import Point, PointKey, Points, both_records, open_keys, points_of, wanted_keys
 from amsctl.planning.policies import judge_policies
 from amsctl.provenance.checkout import Why
 from amsctl.provenance.commits import commit_at, commits_between, first_parent_path, is_ancestor, newest_without
@@ -97,7 +99,7 @@ class Reviewed:
     """A plan that everything without the AMS speaks for. ``wanted`` are the manifests that it follows from, ``same`` further ones that must say the same of
     the accounts that it changes; ``way_back`` stands in their place where it is a rollback. ``base`` is what the branch of record said of its accounts when
     the plan was made, ``also`` what it says at the commits whose rules must be met now; ``told`` are the findings about the plan's sources, ``None`` where
-    they follow from no commit.
+    they follow from no commit. ``agree_again`` gives the approvals that count where another plan of the same content was carried out at a moment.
     """
 
     plan: Plan
@@ -113,6 +115,7 @@ class Reviewed:
     told: tuple[Finding, ...] | None = None
     past: PastOfBranch | None = None
     way_back: WayBack | None = None
+    agree_again: Callable[[datetime], tuple[Mapping[str, object], ...]] = lambda spent: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +165,12 @@ def review(
             "this plan takes back a run that the ledger here does not know", where=f"run {plan.origin.rollback.run}", hint="plan again"
         )
     approvals: tuple[Mapping[str, object], ...] = ()
+    agree = partial(agreed, plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
     if not signing:
         for one in rules:
             check_findings(plan, one.project.guards, evidence.overrides)
             check_policies(plan, one.project.safeguards, clock)
-        approvals = agreed(plan, sources, rules, evidence.approvals, evidence.reviews, evidence.overrides, clock)
+        approvals = agree()
     _check_safeguards(plan, sources)
     base, told = _of_base(plan, sources, wanted, here, resuming=resuming)
     return Reviewed(
@@ -183,6 +187,7 @@ def review(
         told=told,
         past=_past_of(plan, sources),
         way_back=way_back,
+        agree_again=lambda spent: agree(spent=spent),
     )
 
 
@@ -760,10 +765,13 @@ async def _check_verdicts(reviewed: Reviewed, derived: _Derived, reader: Reader,
     others = [await _read_again(seen, reader) for seen in plan.observed if seen.account_key not in changing]
     worse = _worse(reviewed, changes, [*mine, *others], known)
     if worse is not None:
+        verdict, against = worse
+        more = f"; at worst {against}" if against else ""
         raise Refused(
-            f"a guard holds the plan up on what is known now: {verdict_words(worse)}",
-            where=worse.where,
-            hint="plan again, and look at it",
+            f"a guard holds the plan up on what is known now: {verdict_words(verdict)}{more}",
+            where=verdict.where,
+            expected="no more than the plan shows, which is what an override is given for",
+            hint="plan again, where the ledger can be read, and look at it",
         )
 
 
@@ -796,12 +804,12 @@ def _check_policies_now(reviewed: Reviewed, changes: Sequence[Change], observed:
 def _points(
     reviewed: Reviewed, changes: Sequence[Change], firms: Sequence[Firm], clock: Clock, points: Points | None
 ) -> Mapping[PointKey, Point]:
-    """The values of the past: those of the ledger; of a leg that it does not name, those of the branch of record."""
+    """The values of the past: those of the ledger; of a leg that it does not name for as long, those of the branch of record."""
     plan, past = reviewed.plan, reviewed.past
     if points is None:
         points = points_of(one for one in plan.references if one.source is PointSource.LEDGER)
     unset_means = UnsetMeans(plan.target.unset_means)
-    if past is None or not wanted_keys(changes, unset_means) - points.keys():
+    if past is None or not open_keys(wanted_keys(changes, unset_means), points):
         return points
     branch = Branch(repository=past.repository, tip=past.tip, named=naming(firms))
     found, problem = branch_points(branch, changes, now=clock.wall(), days=past.days, unset_means=unset_means)
@@ -811,21 +819,17 @@ def _points(
             found=problem,
             hint="git fetch --unshallow; or plan again, and the plan says so",
         )
-    return {**found, **points}
+    return both_records(points, found)
 
 
-def _worse(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed], points: Points) -> Verdict | None:
-    """The first verdict that holds the plan up, and did not when it was made."""
+def _worse(reviewed: Reviewed, changes: Sequence[Change], observed: Sequence[Observed], points: Points) -> tuple[Verdict, str] | None:
+    """The first verdict that holds the plan up, and says worse of it than when it was made: an override is of what the plan shows."""
     plan = reviewed.plan
-    unset_means = UnsetMeans(plan.target.unset_means)
-    held = {(verdict.guard, verdict.threshold) for verdict in plan.guards if verdict.passed}
-    for rules in reviewed.rules:
-        for verdict in judge(
-            changes, observed, rules.project.guards, unset_means=unset_means, unprotected=plan.origin.unprotected, points=points
-        ):
-            if verdict.passed and (verdict.guard, verdict.threshold) not in held and verdict.guard not in reviewed.overrides:
-                return verdict
-    return None
+    then = Sight(changes=plan.changes, observed=plan.observed, points=points_of(plan.references))
+    now = Sight(changes=changes, observed=observed, points=points)
+    means, unprotected = UnsetMeans(plan.target.unset_means), plan.origin.unprotected
+    found = (got_worse(then, now, rules.project.guards, unset_means=means, unprotected=unprotected) for rules in reviewed.rules)
+    return next((one for one in found if one is not None), None)
 
 
 __all__ = ["Evidence", "Reviewed", "Rules", "authorise", "review"]

@@ -65,7 +65,10 @@ def material_of(sources: Sources, selection: Selection, *, folder: str | None = 
         files = TreeFiles(_known_tree(sources.repository, sources.head))
         desired = load(project, selection.paths, accounts=selection.accounts, labels=selection.labels, base=folder, files=files)
     git, unknown = _git(sources, sources.repository, sources.head, checkout)
-    unapprovable = sources.unapprovable or ("" if checkout.clean else _dirty_words(checkout)) or unknown
+    dirty = "" if checkout.clean else _dirty_words(checkout)
+    unapprovable = sources.unapprovable or dirty or unknown
+    if dirty and sources.record is not None and sources.record.base is None:  # the change is no commit yet, so no branch can lack it
+        unapprovable = dirty
     findings = [*sources.findings, *_missing(checkout), *(base[1] if base else ())]
     return Material(desired=desired, git=git, base=base[0] if base else None, findings=tuple(findings), unapprovable=unapprovable)
 

@@ -1,10 +1,10 @@
-"""The past of a plan's legs: by the ledger, and, of the legs that it does not name, by the history of the branch of record."""
+"""The past of a plan's legs: by the ledger, and, of the legs that it does not name for as long, by the history of the branch of record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +15,21 @@ from amsctl.manifests.load import load
 from amsctl.manifests.project import load_project, resolve_ledger
 from amsctl.model import AccountKey, FourWishes, RowKey, UnsetMeans
 from amsctl.planning.plan import Against, Change, PointSource
-from amsctl.planning.points import NOTHING_KNOWN, Known, Past, Point, PointKey, Points, Version, days_before, history_points, wanted_keys
+from amsctl.planning.points import (
+    NOTHING_KNOWN,
+    Known,
+    Past,
+    Points,
+    Version,
+    both_records,
+    days_before,
+    history_points,
+    open_keys,
+    wanted_keys,
+)
 from amsctl.provenance.commits import MOST_COMMITS, commit_at
 from amsctl.provenance.facts import Unknown
-from amsctl.provenance.trees import TreeFiles, tree_of
+from amsctl.provenance.trees import Kind, Tree, TreeFiles, tree_of
 
 if TYPE_CHECKING:
     from amsctl.config import Environment, Project
@@ -61,20 +72,20 @@ def past_of(
             return NOTHING_KNOWN
         wanted = wanted_keys(changes, unset_means)
         sources: list[PointSource] = []
-        points: dict[PointKey, Point] = {}
+        points: Points = {}
         problem = unread
         if ledger is not None:
             sources.append(PointSource.LEDGER)
             try:
-                points.update(reference_points(ledger, changes, ams, now=now, days=days, unset_means=unset_means))
+                points = reference_points(ledger, changes, ams, now=now, days=days, unset_means=unset_means)
             except LedgerFailed as failed:
                 sources.clear()
                 problem = str(failed)
         if branch is not None:
             sources.append(PointSource.HISTORY)
-        if branch is not None and wanted - points.keys():
+        if branch is not None and open_keys(wanted, points):
             told, why = branch_points(branch, changes, now=now, days=days, unset_means=unset_means)
-            points = {**told, **points}
+            points = both_records(points, told)
             problem = problem or why
         if problem and strict:
             raise LedgerFailed(
@@ -123,13 +134,15 @@ def branch_points(branch: Branch, changes: Sequence[Change], *, now: float, days
         return {}, f"the history of the base branch is unknown: {path.reason}"
     moment = days_before(now, days)
     reading = _Reading(branch, {key.account for key in wanted_keys(changes, unset_means)})
+    older = [one for one in path if one.at <= moment]
     points = history_points(
         changes,
-        reading.versions([one for one in path if one.at <= moment]),
+        reading.versions(older),
         reading.versions([one for one in reversed(path) if one.at > moment]),
         now=now,
         days=days,
         unset_means=unset_means,
+        earlier=lambda accounts: reading.versions(older, near=frozenset(key.number for key in accounts)),
     )
     return points, reading.problem
 
@@ -169,20 +182,23 @@ class _Reading:
     branch: Branch
     accounts: set[AccountKey]
     problem: str = ""
+    _far: dict[str, bool] = field(default_factory=dict)
 
-    def versions(self, commits: Sequence[_Stood]) -> Iterator[Version]:
-        """What each commit says, as it is asked for; one whose folder is that of another of them is passed over, as it says the same."""
-        seen: set[str] = set()
+    def versions(self, commits: Sequence[_Stood], *, near: frozenset[str] = frozenset()) -> Iterator[Version]:
+        """What each commit says, as it is asked for; one whose folder is that of another of them is passed over, as it says the same. With ``near`` (account
+        numbers), so is one that differs from another only in files that are surely about other accounts.
+        """
+        seen: set[object] = set()
         for commit in commits:
             try:
-                rows = self._rows(commit.id, seen)
+                rows = self._rows(commit.id, seen, near)
             except AmsctlError as problem:
                 self.problem = self.problem or f"the manifests of {commit.id[:12]} on the base branch cannot be read: {problem}"
                 continue
             if rows is not None:
                 yield Version(commit.at, rows)
 
-    def _rows(self, commit: str, seen: set[str]) -> dict[tuple[AccountKey, RowKey], FourWishes | None] | None:
+    def _rows(self, commit: str, seen: set[object], near: frozenset[str]) -> dict[tuple[AccountKey, RowKey], FourWishes | None] | None:
         repository = self.branch.repository
         tree = tree_of(repository, commit)
         if isinstance(tree, Unknown):
@@ -193,10 +209,26 @@ class _Reading:
         if folder is None or folder.object_id in seen:
             return None
         seen.add(folder.object_id)
+        if near:
+            same = self._near(tree, near)
+            if same in seen:
+                return None
+            seen.add(same)
         files = TreeFiles(tree)
         if not files.exists(files.real(f"{repository.folder}/{PROJECT_FILE}")):
             return None  # from before the project
         return self._of(load_project(repository.folder, files), files)
+
+    def _near(self, tree: Tree, numbers: frozenset[str]) -> frozenset[tuple[str, str]]:
+        """The files of a commit that may be about these accounts: all but those that name other accounts alone, in plain letters."""
+        entries = tree.walk(self.branch.repository.prefix)
+        if isinstance(entries, Unknown):
+            raise entries.as_error("git cannot read it")
+        new = [entry for entry in entries if entry.kind is Kind.FILE and entry.object_id not in self._far]
+        for entry, content in zip(new, tree.contents(new), strict=True):
+            self._far[entry.object_id] = not isinstance(content, Unknown) and _is_far(content, numbers)
+        kept = (entry for entry in entries if entry.kind is not Kind.FOLDER and not self._far.get(entry.object_id, False))
+        return frozenset((entry.path, entry.object_id) for entry in kept)
 
     def _of(self, project: Project, files: TreeFiles) -> dict[tuple[AccountKey, RowKey], FourWishes | None]:
         rows: dict[tuple[AccountKey, RowKey], FourWishes | None] = {}
@@ -206,3 +238,10 @@ class _Reading:
                 for firm in account.execution_firms:
                     rows.update({(key, row.key): None if row.unset else row.legs for row in firm.rows})
         return rows
+
+
+def _is_far(content: bytes, numbers: frozenset[str]) -> bool:
+    """Whether a file is a manifest of other accounts alone: it names some, none of these, and nothing in it is written by its number or holds a profile."""
+    if b"accountNumber" not in content or any(sign in content for sign in (b"\\", b"\0", b"Profile")):
+        return False
+    return not any(number.encode() in content for number in numbers)

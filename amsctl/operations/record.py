@@ -83,7 +83,10 @@ class Sources:
         if self.record is None:
             return self.adoption
         if self.record.base is None:
-            return f"the branch of record, {self.branch}, has no commit without the change"
+            return (
+                f"{self.branch} holds this commit already and has none without it, so there is nothing to compare with: make the change on a branch, "
+                f"and plan with --base {self.branch}"
+            )
         return self.record.why_not_approvable
 
     def environment(self, name: str | None, environ: Mapping[str, str]) -> Environment:

@@ -36,9 +36,11 @@ from amsctl.operations.flow import (
     silent,
 )
 from amsctl.operations.points import past_of
+from amsctl.operations.spending import reviews_of, spent_at
 from amsctl.planning.codec import decode_changes
 from amsctl.planning.inverse import Inversion
 from amsctl.planning.plan import Change, Plan
+from amsctl.planning.points import Rank
 from amsctl.version import version
 
 if TYPE_CHECKING:
@@ -200,8 +202,10 @@ class _Conduct:
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
         points = await u.surroundings.offload(self._points)
+        # Where the branch of record has a history, it may say more than a ledger that does not know a leg for as long: that is asked once the AMS is read.
+        sure = {key: point for key, point in points.items() if self.reviewed.past is None or point.rank is not Rank.FIRST}
         for rules in self.reviewed.rules:
-            check_findings(plan, rules.project.guards, u.cause.overrides, points=points)
+            check_findings(plan, rules.project.guards, u.cause.overrides, points=sure)
         self._check_hours(0.0)
         async with _writer(u, self.clock) as writer:
             reader = writer.reader
@@ -212,6 +216,7 @@ class _Conduct:
             async with _locks(firms, scopes, self.run, u, self.clock, self.holder) as leases:
                 # Under the lock: nobody can send anything of this plan between this look and our own first call.
                 earlier = await u.surroundings.offload(self._earlier, resumed)
+                await u.surroundings.offload(self._spend)
                 closed = await settle_earlier(
                     reader, firms, scopes, u, clock=self.clock, holder=self.holder, run=self.run, lift=resumed is not None
                 )
@@ -282,6 +287,15 @@ class _Conduct:
                 hint = f"amsctl resume {last.id} goes on with it; otherwise plan again"
             raise Stale("this plan was carried out already", where=f"run {last.id}, {last.at}", hint=hint)
         return None
+
+    def _spend(self) -> None:
+        """The approvals that count once what was carried out under the same reviews is known; ApprovalMissing where they are not enough."""
+        reviewed_at = reviews_of(self.reviewed.approvals)
+        spent = spent_at(self.plan, self.u.environment.ams_name, self.u.ledger, reviewed_at) if reviewed_at else None
+        if spent is not None:
+            approvals = self.reviewed.agree_again(spent)
+            self.reviewed = replace(self.reviewed, approvals=approvals)
+            self.u = replace(self.u, cause=replace(self.u.cause, approvals=approvals))
 
     def _sent_at(self) -> dict[str, object]:
         return {"machine": self.holder.machine, "monotonic_ms": int(self.clock.monotonic() * 1000)}

@@ -72,6 +72,12 @@ class _Written(NamedTuple):
     change: Change
     point: Point | None
 
+    @property
+    def least(self) -> int:
+        """The smallest number above zero that it is a raise from; 0 where there is none."""
+        values = (self.change.before, 0 if self.point is None else self.point.value)
+        return min((value for value in values if type(value) is int and value > 0), default=0)
+
 
 @dataclass(slots=True)
 class _Book:
@@ -385,6 +391,43 @@ def judge(
     """
     book = _book(changes if guards else (), observed, unset_means, unprotected, points)
     return tuple(verdict for verdict, _ in _judged(book, guards))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What guards measure at one moment: changes with the use that is known then, accounts, and the values of the past."""
+
+    changes: Sequence[Change]
+    observed: Sequence[Observed]
+    points: Points = field(default_factory=lambda: NO_POINTS)
+
+
+def got_worse(
+    then: Sight, now: Sight, guards: Guards, *, unset_means: UnsetMeans, unprotected: Sequence[str] = ()
+) -> tuple[Verdict, str] | None:
+    """The first verdict that holds a plan up now and says worse of it than ``then``, with the point in the past that the worst is measured against: it did
+    not hold the plan up, found less, or found a leg raised from more. Whoever overrode a guard has seen what it said then, and nothing worse.
+    """
+    was = _book(then.changes if guards else (), then.observed, unset_means, unprotected, then.points)
+    book = _book(now.changes if guards else (), now.observed, unset_means, unprotected, now.points)
+    for (before, _), (verdict, found) in zip(_judged(was, guards), _judged(book, guards), strict=True):
+        if not verdict.passed:
+            continue
+        if not before.passed or verdict.measured > before.measured or _from_less(verdict, was, book):
+            return verdict, found.against
+    return None
+
+
+def _from_less(verdict: Verdict, was: _Book, book: _Book) -> bool:
+    """Whether a leg that a guard finds is now measured against less than it was."""
+    if verdict.guard not in _RAISES:
+        return False
+    found = {_place(change) for change in _RAISES[verdict.guard](book, verdict.threshold)}
+    if verdict.guard is GuardName.JUMPS_UP:  # of what each side writes
+        pairs = [(before.least, now.least) for before, now in zip(was.written, book.written, strict=True) if _place(now.change) in found]
+    else:
+        pairs = [(was.legs[place].least, leg.least) for place, leg in book.legs.items() if place in found]
+    return any(0 < now < (before or NO_LIMIT) for before, now in pairs)
 
 
 def guard_findings(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias, cast
 
@@ -26,12 +27,23 @@ class PointKey(NamedTuple):
     owner: Owner | None = None
 
 
+class Rank(StrEnum):
+    """What a point is by its own record: the value of so many days ago; the first one that the record names, which is younger; or what an override let
+    through since.
+    """
+
+    OLD = "old"
+    FIRST = "first"
+    OVERRIDDEN = "overridden"
+
+
 class Point(NamedTuple):
     """A value in contracts, above zero. ``at`` (UTC, to the second) is when the leg had it; ``source`` is what says so."""
 
     value: int
     at: str
     source: PointSource
+    rank: Rank = Rank.OLD
 
 
 Points: TypeAlias = Mapping[PointKey, Point]
@@ -119,6 +131,26 @@ def points_of(listed: Iterable[Reference]) -> Points:
     }
 
 
+# --- one record beside the other ---
+
+
+def open_keys(wanted: Collection[PointKey], ledger: Points) -> frozenset[PointKey]:
+    """The legs of which the history of the base branch may say more than the ledger: those that it does not name, or not as long ago."""
+    return frozenset(key for key in wanted if key not in ledger or ledger[key].rank is Rank.FIRST)
+
+
+def both_records(ledger: Points, history: Points) -> Points:
+    """The points by the ledger and by the history of the base branch. The ledger says what was really so; a first value of it that is not as old as the
+    setting is no value of then, and does not stand before one of the history that is. Of two first values the smaller one counts.
+    """
+    found = dict(history)
+    for key, point in ledger.items():
+        other = found.get(key)
+        if other is None or point.rank is not Rank.FIRST or (other.rank is Rank.FIRST and point.value <= other.value):
+            found[key] = point
+    return found
+
+
 # --- points from values over time ---
 
 
@@ -147,19 +179,30 @@ class Courses:
 
     def points(self) -> dict[PointKey, Point]:
         """The point of each leg that has one."""
-        found = ((key, course.point(self._moment)) for key, course in self._courses.items())
-        return {key: Point(seen[0], seen[1][:19] + "Z", self._source) for key, seen in found if seen is not None and seen[0] < NO_LIMIT}
+        found = ((key, course.point(self._moment), course.rank) for key, course in self._courses.items())
+        return {
+            key: Point(seen[0], seen[1][:19] + "Z", self._source, rank)
+            for key, seen, rank in found
+            if seen is not None and seen[0] < NO_LIMIT
+        }
 
 
 class _Course:
     """One leg: its last value above zero up to the moment, whether it was zero since, and its first value above zero after the moment."""
 
-    __slots__ = ("_first", "_old", "_zero")
+    __slots__ = ("_first", "_old", "_started", "_zero")
 
     def __init__(self) -> None:
         self._old: tuple[int, str] | None = None
         self._zero = False
         self._first: tuple[int, str] | None = None
+        self._started = False
+
+    @property
+    def rank(self) -> Rank:
+        if self._old is not None:
+            return Rank.OLD
+        return Rank.OVERRIDDEN if self._started else Rank.FIRST
 
     def take(self, value: int, at: str, *, old: bool, starts: bool) -> None:
         if old:
@@ -168,7 +211,7 @@ class _Course:
         elif value and (starts or self._first is None):
             self._first = (value, at)
             if starts:
-                self._old = None
+                self._old, self._started = None, True
 
     def point(self, moment: str) -> tuple[int, str] | None:
         if self._old is None:
@@ -196,9 +239,12 @@ def history_points(
     now: float,
     days: int,
     unset_means: UnsetMeans,
+    earlier: Callable[[frozenset[AccountKey]], Iterable[Version]] = lambda accounts: (),
 ) -> Points:
     """The points of a plan's legs by the history of a branch. ``older`` are its commits from the newest that is at least ``days`` days old backwards,
-    ``newer`` those after it, oldest first; neither is read further than needed. Only a zero is followed backwards.
+    ``newer`` those after it, oldest first; neither is read further than needed. Only a zero is followed backwards, and a leg that was not written
+    ``days`` days ago and is since: ``earlier`` gives the older commits again, as far as they differ in these accounts. It may have been written before,
+    and then the smaller of the last value of then and of the first since counts.
 
     What both sides let through is the smaller of the sides that a manifest writes: of a side that it does not write, nothing is known.
     """
@@ -213,15 +259,23 @@ def history_points(
             break
     missing = wanted - found.keys()
     for version in newer if missing else ():
-        _keep({key: _written(version, key, unset_means) for key in missing}, found, at=version.at)
+        _keep({key: _written(version, key, unset_means) for key in missing}, found, at=version.at, rank=Rank.FIRST)
         missing -= found.keys()
         if not missing:
+            break
+    late = frozenset(key for key, point in found.items() if point.rank is Rank.FIRST)
+    for version in earlier(frozenset(key.account for key in late)) if late else ():
+        told: dict[PointKey, Point] = {}
+        _keep({key: _written(version, key, unset_means) for key in late}, told, at=version.at, rank=Rank.FIRST)
+        found.update({key: point for key, point in told.items() if point.value < found[key].value})
+        late -= told.keys()
+        if not late:
             break
     return {key: point for key, point in found.items() if point.value < NO_LIMIT}
 
 
-def _keep(values: Mapping[PointKey, int | None], found: dict[PointKey, Point], *, at: str) -> None:
-    found.update({key: Point(value, at[:19] + "Z", PointSource.HISTORY) for key, value in values.items() if value})
+def _keep(values: Mapping[PointKey, int | None], found: dict[PointKey, Point], *, at: str, rank: Rank = Rank.OLD) -> None:
+    found.update({key: Point(value, at[:19] + "Z", PointSource.HISTORY, rank) for key, value in values.items() if value})
 
 
 def _written(version: Version, key: PointKey, unset_means: UnsetMeans) -> int | None:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import getpass
+import re
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from amsctl.provenance.pipeline import pipeline_of
+
+_NO_PERSON: Final = re.compile(
+    r".*\[bot\]|(?:project|group)_[0-9]+_bot.*|service_account.*|ghost|support-bot|alert-bot|gitlab-.*-bot", re.IGNORECASE
+)
+"""GitHub's Apps; GitLab's access tokens of projects and groups, its service accounts, its own bots, and who is gone."""
+
+
+def is_no_person(account: str) -> bool:
+    """Whether an account of a forge is a program's by its name alone: whoever starts a job, or holds a token, acts under it."""
+    return _NO_PERSON.fullmatch(account.strip()) is not None
 
 
 def user() -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from amsctl.approvals.reviews import CommitRecord, PlanRecord, PushRecord
 from tests.alone.cases import Cases
-from tests.alone.desk import REVIEWS, Desk, project_text, review, stamp
+from tests.alone.desk import LIVE, REVIEWS, Desk, project_text, review, stamp
 from tests.cli.conftest import Ran
 
 CASES = Cases()
@@ -79,6 +79,25 @@ reviewed(
     lambda desk, file: {"reviews": (review("sam-gh", head(desk), standing="unknown"),)},
 )
 reviewed("a review that was dismissed", "dismissed", lambda desk, file: {"reviews": (review("sam-gh", head(desk), "dismissed"),)})
+
+
+def made_by_bot(desk: Desk, bot: str) -> dict[str, Any]:
+    return {"author": bot, "commits": one(desk, bot, bot), "pushes": (push(desk, bot),)}
+
+
+for _bot in ("github-actions[bot]", "project_7_bot_1a2b", "service_account_risk"):
+    reviewed(
+        f"sam lets {_bot} commit, push and open the request",
+        "which is no person",
+        lambda desk, file, bot=_bot: made_by_bot(desk, bot),
+        "sam-gh",
+    )
+reviewed(
+    "sam lets an account commit and push that is no person by the forge",
+    "which is no person",
+    lambda desk, file: {**made_by_bot(desk, "copilot"), "bots": ("Copilot",)},
+    "sam-gh",
+)
 reviewed("a comment", "found 0", lambda desk, file: {"reviews": (review("sam-gh", head(desk), "commented"),)})
 reviewed(
     "changes are asked for",
@@ -180,6 +199,54 @@ def _(desk: Desk) -> Ran:
     desk.git("merge", "-q", "--no-ff", "-m", "merge", "change")
     file = desk.plan()
     return desk.apply(file, "--reviews", desk.reviews(file, "sam-gh", head_commit=own))
+
+
+reviewed(
+    "a review of yesterday",
+    "that has expired",
+    lambda desk, file: {
+        "plans": _shown(file, stamp(-30)),
+        "reviews": (review("sam-gh", head(desk), at=stamp(-25)),),
+    },
+)
+reviewed(
+    "a review of three hours ago, where it is good for two",
+    "that has expired",
+    lambda desk, file: {"plans": _shown(file, stamp(-5)), "reviews": (review("sam-gh", head(desk), at=stamp(-3)),)},
+    approvals="  approvals: {from: github, approvers: [sam-gh], validHours: 2}\n",
+)
+reviewed("a review of tomorrow", "in the future", lambda desk, file: {"reviews": (review("sam-gh", head(desk), at=stamp(24)),)})
+
+
+def taken_back(desk: Desk) -> tuple[str, str]:
+    """jo's raise was reviewed by kim, merged and applied, and the desk has taken it back by hand; its plan, made anew."""
+    reviewing(desk)
+    desk.raise_it("jo")
+    file = desk.plan()
+    assert desk.run("apply", file, "--reviews", desk.reviews(file, "kim-gh")).code == 0
+    desk.forget()
+    desk.put(LIVE)
+    return file, desk.plan(name="again.json")
+
+
+@CASES.add(
+    "sam runs the plan job again after the desk has taken a raise back, and kim's review is of before", 8, "when a run carried it out"
+)
+def _(desk: Desk) -> Ran:
+    _, again = taken_back(desk)
+    return desk.apply(again, "--reviews", desk.reviews(again, "kim-gh"))
+
+
+@CASES.add("the plan was shown again since, and kim's review is of before that", 8, "before this plan was shown")
+def _(desk: Desk) -> Ran:
+    _, again = taken_back(desk)
+    return desk.apply(again, "--reviews", desk.reviews(again, "kim-gh", plans=(*_shown(again, stamp(-2)), *_shown(again, stamp(0.01)))))
+
+
+@CASES.add("the same, by a second request of the same content that was reviewed beside the first", 8, "when a run carried it out")
+def _(desk: Desk) -> Ran:
+    _, again = taken_back(desk)
+    return desk.apply(again, "--reviews", desk.reviews(again, "kim-gh", number=8, url="https://forge.example/pull/8"))
 
 
 @CASES.add("the change was reviewed, and one commit was added", 8, "is about commit")

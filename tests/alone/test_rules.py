@@ -29,6 +29,16 @@ def project(desk: Desk, safeguards: str = SIGNATURES, **more: str) -> str:
     return project_text(desk.ams.url, safeguards, **more)
 
 
+@CASES.add("sam applies by another environment of the same AMS, for which approvals are not asked", 1, "some environments of one AMS alone")
+def _(desk: Desk) -> Ran:
+    text = project(desk, "  approvals: {from: signatures, environments: [desk]}\n").rstrip("\n")
+    (mine,) = (one for one in text.splitlines() if one.startswith("    desk: "))
+    mine = mine.replace("{url", "{ams: prod, url")
+    desk.on_main("amsctl.yaml", "\n".join([*text.splitlines()[:-1], mine, mine.replace("desk:", "other:"), ""]))
+    desk.raise_it()
+    return desk.run("-e", "other", "plan", "-o", str(desk.home / "plan.json"))
+
+
 # --- the change's own project file ---
 
 
@@ -110,9 +120,16 @@ def _(desk: Desk) -> Ran:
     return desk.alone()
 
 
-@CASES.add("the change adds an environment of the same address without approvals", 1, "no environment is called other")
+@CASES.add("the change adds an environment of the same address without approvals", 1, "other is desk, too")
 def _(desk: Desk) -> Ran:
     text = project(desk, "  approvals: {from: signatures, environments: [desk]}\n")
+    brings(desk, text + f'    other: {{url: "{desk.ams.url}", auth: {{type: none}}, ams: desk}}\n')
+    return desk.run("-e", "other", "plan", "-o", str(desk.home / "plan.json"))
+
+
+@CASES.add("the change adds an environment of the same address, and drops the approvals", 1, "no environment is called other")
+def _(desk: Desk) -> Ran:
+    text = project(desk, "")
     brings(desk, text + f'    other: {{url: "{desk.ams.url}", auth: {{type: none}}, ams: desk}}\n')
     return desk.run("-e", "other", "plan", "-o", str(desk.home / "plan.json"))
 

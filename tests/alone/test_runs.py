@@ -94,6 +94,49 @@ def _(desk: Desk) -> Ran:
     return desk.apply(file, environ=job(desk))
 
 
+def known(desk: Desk, *who: str) -> None:
+    """The list names these people's accounts at the forge."""
+    desk.on_main("approvers", "".join(line(desk.keys, one, f"{one}@firm.example,{one}-gh") for one in who))
+
+
+@CASES.add("sam runs the job again in which jo once asked for a rollback", 8, MADE)
+def _(desk: Desk) -> Ran:
+    run = tightened(desk)
+    known(desk, "sam", "jo", "kim")
+    again = job(desk, "jo-gh", "workflow_dispatch", GITHUB_TRIGGERING_ACTOR="sam-gh")
+    file = rolled_back(desk, run, again)
+    desk.sign("sam", file)
+    return desk.apply(file, environ=again)
+
+
+@CASES.add("sam runs it again, and applies it in a job that jo started", 8, MADE)
+def _(desk: Desk) -> Ran:
+    run = tightened(desk)
+    known(desk, "sam", "jo", "kim")
+    file = rolled_back(desk, run, job(desk, "jo-gh", GITHUB_TRIGGERING_ACTOR="sam-gh"))
+    desk.sign("sam", file)
+    return desk.apply(file, environ=job(desk, "jo-gh"))
+
+
+@CASES.add("sam runs it again, and the plan file does not say so", 8, MADE)
+def _(desk: Desk) -> Ran:
+    run = tightened(desk)
+    known(desk, "sam", "jo", "kim")
+    made = rolled_back(desk, run, job(desk, "jo-gh"))
+    desk.sign("sam", made)
+    return desk.apply(made, environ=job(desk, "jo-gh", GITHUB_TRIGGERING_ACTOR="sam-gh"))
+
+
+@CASES.add("sam runs it again under an account that no list names", 8, "ran the job of the rollback again")
+def _(desk: Desk) -> Ran:
+    run = tightened(desk)
+    known(desk, "sam", "jo", "kim")
+    again = job(desk, "jo-gh", GITHUB_TRIGGERING_ACTOR="sam-second")
+    file = rolled_back(desk, run, again)
+    desk.sign("sam", file)
+    return desk.apply(file, environ=again)
+
+
 @CASES.add("sam writes another name into the plan of the rollback", 8)
 def _(desk: Desk) -> Ran:
     run = tightened(desk)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from amsctl.approvals.reviews import CommitRecord, PushRecord
+from amsctl.approvals.reviews import CommitRecord, PlanRecord, PushRecord
 from amsctl.cli.planning import read_plan
+from amsctl.planning.content import content_of
 from amsctl.sandbox.faults import Rule
-from tests.alone.desk import NUMBER, OTHER, RAISED, REVIEWS, SIGNATURES, Desk, account, line, project_text, review, signers, stamp
+from tests.alone.desk import LIVE, NUMBER, OTHER, RAISED, REVIEWS, SIGNATURES, Desk, account, line, project_text, review, signers, stamp
 from tests.alone.test_runs import job, request_job, rolled_back, tightened
 from tests.cli.conftest import Ran
 
@@ -531,6 +532,29 @@ def _(desk: Desk) -> Ran:
     first = reviewing(desk)
     said = desk.reviews(first, "sam-gh")
     return desk.apply(desk.plan(name="again.json"), "--reviews", said)
+
+
+@way("the desk takes a raise back, and sam reviews it anew after it was planned and shown again")
+def _(desk: Desk) -> Ran:
+    file = reviewing(desk)
+    assert desk.run("apply", file, "--reviews", desk.reviews(file, "sam-gh")).code == 0
+    desk.forget()
+    desk.put(LIVE)
+    again = desk.plan(name="again.json")
+    shown = tuple(PlanRecord(content=content_of(read_plan(again)), at=stamp(hours), seen_in="artifact") for hours in (-2, 0.01))
+    words = (review("sam-gh", desk.git("rev-parse", "HEAD"), at=stamp(0.02)),)
+    return desk.apply(again, "--reviews", desk.reviews(again, reviews=words, plans=shown))
+
+
+@way("the AMS refuses the call of a reviewed raise, and the same is planned again")
+def _(desk: Desk) -> Ran:
+    file = reviewing(desk)
+    desk.ams.faults.add(Rule(kind="error_before", method="POST", status=400, times=1))
+    assert desk.run("apply", file, "--reviews", desk.reviews(file, "sam-gh")).code in {1, 5}
+    desk.ams.faults.clear()
+    desk.forget()
+    again = desk.plan(name="again.json")
+    return desk.apply(again, "--reviews", desk.reviews(again, "sam-gh"))
 
 
 @way("sam asks for changes, and approves later")

@@ -291,11 +291,13 @@ def written_reviews(limits: Repository, plan: str, **members: object) -> str:
         "merge_commit": None,
         "author": "jo",
         "commits": [{"id": head, "author": "jo", "committer": "jo", "verified": None}],
-        "pushes": [{"before": "0" * 40, "after": head, "by": "jo", "at": "2026-01-01T00:00:00Z"}],
-        "plans": [{"content": content, "at": "2026-01-01T00:00:00Z", "seen_in": "artifact 1"}],
+        "pushes": [{"before": "0" * 40, "after": head, "by": "jo", "at": stamp(SystemClock(), later_seconds=-3 * 3600)}],
+        "plans": [{"content": content, "at": stamp(SystemClock(), later_seconds=-2 * 3600), "seen_in": "artifact 1"}],
         "unknown": [],
         "read_at": stamp(SystemClock()),
-        "reviews": [{"by": "sam", "state": "approved", "commit": head, "at": "2026-01-01T00:00:01Z", "standing": "writes"}],
+        "reviews": [
+            {"by": "sam", "state": "approved", "commit": head, "at": stamp(SystemClock(), later_seconds=-3600), "standing": "writes"}
+        ],
     }
     path = limits.root.parent / "reviews.json"
     path.write_text(json.dumps({**made, **members}))
@@ -398,6 +400,7 @@ def review_with(**members: object) -> dict[str, object]:
         {**REVIEWS, "author": None},
         {**REVIEWS, "unknown": [1]},
         {**REVIEWS, "unknown": "all"},
+        {**REVIEWS, "bots": [1]},
         {**REVIEWS, "commits": [{"id": None, "author": None, "committer": None, "verified": None}]},
         {**REVIEWS, "commits": [{"id": "c", "author": 7, "committer": None, "verified": None}]},
         {**REVIEWS, "pushes": [{"before": "b", "after": "c", "by": None, "at": "t"}]},

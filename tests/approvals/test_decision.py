@@ -314,8 +314,10 @@ def test_the_list_of_the_set_proves() -> None:
     assert "there is no list of signers" in made_by([C("1", JO, JO)], MakersFrom.SIGNED, list_number=None).unproven[0].why
 
 
-def record(*commits: CommitRecord, pushes: Sequence[PushRecord] = (), author: str = "jo-gh") -> ForgeRecord:
-    return ForgeRecord(author=author, commits={one.id: one for one in commits}, pushes=tuple(pushes))
+def record(
+    *commits: CommitRecord, pushes: Sequence[PushRecord] = (), author: str = "jo-gh", bots: frozenset[str] = frozenset()
+) -> ForgeRecord:
+    return ForgeRecord(author=author, commits={one.id: one for one in commits}, pushes=tuple(pushes), bots=bots)
 
 
 def commit(number: str, author: str | None, verified: str | None = None, committer: str | None = None) -> CommitRecord:
@@ -352,6 +354,11 @@ def test_who_pushed_which_commit(pushes: list[PushRecord], expected: dict[str, s
         (record(commit("1", "jo-gh", "kim-gh"), pushes=[push("1", "kim-gh")]), ["jo-gh"]),
         (record(commit("1", None), pushes=[push("1", "jo-gh")]), ["jo@firm"]),
         (record(commit("1", "jo-gh"), pushes=[push("1", "kim-gh")]), ["jo-gh"]),
+        (record(commit("1", "ci[bot]"), pushes=[push("1", "ci[bot]")]), ["ci[bot]"]),
+        (record(commit("1", "ci[bot]", "ci[bot]"), pushes=[push("1", "ci[bot]")]), ["ci[bot]"]),
+        (record(commit("1", "project_7_bot_1a"), pushes=[push("1", "project_7_bot_1a")]), ["project_7_bot_1a"]),
+        (record(commit("1", "Copilot"), pushes=[push("1", "Copilot")], bots=frozenset({"copilot"})), ["Copilot"]),
+        (record(commit("1", "jo-gh", "jo-gh"), pushes=[push("1", "ci[bot]")]), []),
         (record(commit("1", "jo-gh")), ["jo-gh", "the account that pushed 1"]),
         (record(commit("1", "jo-gh", "jo-gh")), ["the account that pushed 1"]),
         (record(pushes=[push("1", "jo-gh")]), ["jo@firm"]),

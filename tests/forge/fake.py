@@ -144,10 +144,13 @@ class FakeForge:
         nodes = []
         for commit in commits[start : start + PAGE]:
             author, signer = self.accounts.get(commit, (None, None))
-            signature = None if signer is None else {"verificationStatus": "VERIFIED", "user": {"username": signer}}
-            nodes.append({"sha": commit, "author": author and {"username": author}, "signature": signature})
+            signature = None if signer is None else {"verificationStatus": "VERIFIED", "user": self._user(signer)}
+            nodes.append({"sha": commit, "author": author and self._user(author), "signature": signature})
         page = {"hasNextPage": start + PAGE < len(commits), "endCursor": str(start + PAGE)}
         return 200, {"data": {"project": {"mergeRequest": {"commits": {"pageInfo": page, "nodes": nodes}}}}}, {}
+
+    def _user(self, name: str) -> Json:
+        return {"username": name, "bot": name in self.bots}
 
     def paged(self, items: list[Json], path: str, query: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         page = int(query.get("page", "1"))

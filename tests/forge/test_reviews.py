@@ -145,6 +145,18 @@ def test_who_may_write(ci: Ci, forge: FakeForge, tmp_path: Path) -> None:
     assert standing == {"sam": "writes", "kim": "writes", "nobody42": "reads", "lee": "unknown", bot: "bot", "machine": "bot"}
 
 
+def test_accounts_that_are_no_persons(ci: Ci, forge: FakeForge, tmp_path: Path) -> None:
+    """By what the forge says of those who made the request, whatever they are called."""
+    forge.bots = {"copilot", "signer"}
+    commits(forge, (OTHER, "jo", None), (HEAD, "copilot", "signer"))
+    if forge.github:
+        forge.commits_of[7][1] |= {"author": {"login": "copilot", "type": "Bot"}, "committer": {"login": "signer", "type": "Organization"}}
+        forge.activity[1]["actor"] = {"login": "pusher", "type": "Bot"}
+        forge.pulls[7]["user"] = {"login": "opener", "type": "Bot"}
+    found = read(ci, tmp_path)
+    assert sorted(found.bots) == (["copilot", "opener", "pusher", "signer"] if forge.github else ["copilot", "signer"])
+
+
 def test_a_state_that_is_not_approved(ci: Ci, forge: FakeForge, tmp_path: Path) -> None:
     """Changes that are asked for, dismissals and comments; at GitLab what asks for changes takes an approval back."""
     if forge.github:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -628,6 +629,32 @@ def test_two_names_for_one_address_are_refused(tmp_path: Path, url: str, name: s
     assert finding.expected == "ams: prod"
     assert (finding.source.line, finding.related and finding.related.line) == (6, 5)
     assert "write the same ams: NAME into both" in (finding.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ("approvals: {from: signatures, environments: [paper]}", "approvals are"),
+        ("approvals: {from: signatures, environments: [test, live]}", "approvals are"),
+        ("policies: [{name: p, maximum: {contracts: 5}}, {name: q, maximum: {contracts: 5}, environments: [live]}]", "a policy is"),
+        (
+            "windows: [{name: w, effect: deny, timeZone: UTC, weekly: {days: [Fri], from: '10:00', to: '11:00'}, environments: [paper]}]",
+            "a window is",
+        ),
+    ],
+)
+def test_environments_of_one_ams_are_under_one_set_of_rules(tmp_path: Path, rule: str, what: str) -> None:
+    """Whoever may choose the environment would choose the rules; with all of them named, or others alone, it is right."""
+    text = TWO % ("https://ams.example/rest/v2", ", ams: prod") + '\n    test: {url: "https://test.example"}\n  '
+    text = text.replace("\n  defaultEnvironment: live\n    test", "\n    test")
+    with pytest.raises(ManifestErrors) as refused:
+        loaded(tmp_path, text + rule)
+    (finding,) = refused.value.diagnostics
+    assert (finding.code, finding.source.line) == ("one-ams", 8)
+    assert finding.what.startswith(f"{what} for some environments of one AMS alone")
+    assert finding.expected == "paper, live, or none of them"
+    for kept in ("[paper, live]", "[test]", "[live, test, paper]"):
+        loaded(tmp_path, text + re.sub(r"(environments: )\[.*?\]", rf"\1{kept}", rule))
 
 
 def test_one_name_for_one_address_is_right(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from amsctl.config import Secret
 from amsctl.errors import LedgerFailed
 from amsctl.ledger.store import Ledger, open_ledger
 from amsctl.model import AccountKey, UnsetMeans
+from amsctl.operations import points as points_module
 from amsctl.operations.points import Branch, branch_points, past_of
 from amsctl.planning.plan import Against, PointSource
 from amsctl.planning.points import Known, PointKey
@@ -197,6 +199,66 @@ def test_the_ledger_comes_first_and_the_branch_fills_in(book: Book, ledger: Ledg
     assert known.against == Against(days=30, sources=(PointSource.LEDGER, PointSource.HISTORY))
     assert known.points[EFFECTIVE][::2] == (7, PointSource.LEDGER)
     assert known.points[PointKey(short.account_key, short.row_key, short.leg)][::2] == (5, PointSource.HISTORY)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("history", "written", "expected"),
+    [
+        ((50, 10), (3, 50, 49), (10, PointSource.HISTORY)),  # a small cut is a record, and none of 30 days ago
+        ((50, 500), (3, 10, 9), (500, PointSource.HISTORY)),  # a return to the value of then is none
+        ((5, 10), (3, 50, 49), (10, PointSource.HISTORY)),
+        ((5, 50), (3, 10, 9), (10, PointSource.LEDGER)),
+        ((50, 10), (35, 50, 49), (49, PointSource.LEDGER)),
+        ((50, 10), (3, 10, 90), (90, PointSource.LEDGER)),  # an override let that through
+    ],
+)
+def test_a_young_record_does_not_hide_an_older_one(
+    book: Book, tmp_path: Path, history: tuple[float, int], written: tuple[float, int, int], expected: tuple[int, PointSource]
+) -> None:
+    """Whatever names the leg at the moment counts; of two first values the smaller; what an override let through counts since."""
+    book.commit(*history)
+    ago, before, after = written
+    clock = TestClock()
+    clock.now = NOW - ago * DAY
+    move = leg("c1", "A1", "3N1/CJ.FUT.NYMEX", "ef.long", before, after, other=9_999)
+    call = sent("r1", "s1", [move])
+    call = replace(call, body={**call.body, "let_through": ["c1"] if after > before else []})
+    with open_ledger(Secret(f"sqlite:///{tmp_path}/young.db"), clock=clock) as ledger:
+        ledger.append([call, told("r1", "s1", "verified")])
+        past = past_of(days=30, unset_means=UnsetMeans.UNLIMITED, ams=AMS, now=NOW, ledger=ledger, branch=book.branch())
+        assert past([CHANGE]).points[EFFECTIVE][:3:2] == expected
+
+
+OTHERS = "---\napiVersion: amsctl/v1\nkind: Account\nmetadata: {clearingFirm: F, accountNumber: B%d}\nspec: {undeclared: ignore}\n"
+
+
+def test_a_leg_that_was_not_written_for_a_while(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for before, too, in versions that may be about its account alone; the smaller value counts."""
+    other = book.folder / "limits" / "accounts" / "b.yaml"
+    book.commit(80, 10)
+    for number in range(5):
+        other.write_text(OTHERS % number)
+        book.commit(70 - number)
+    book.commit(35, "{cmf: {short: 3}}")
+    for number in range(5):
+        other.write_text(OTHERS % (number + 9))
+        book.commit(34 - number / 10)
+    book.commit(10, 50)
+    read = []
+    real = points_module.load_project
+    monkeypatch.setattr(points_module, "load_project", lambda *given: read.append(given) or real(*given))  # type: ignore[func-returns-value]
+    assert book.point() == (10, "")
+    assert len(read) <= 6
+    book.commit(5, 20)
+    assert book.point() == (10, "")
+
+
+def test_a_leg_that_is_new_has_its_first_value(book: Book) -> None:
+    book.commit(50, "{cmf: {short: 3}}")
+    book.commit(40, "unset")
+    book.commit(38, "{cmf: {short: 3}}")
+    book.commit(10, 50)
+    assert book.point() == (50, "")
 
 
 def test_no_days_look_nowhere() -> None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ spec:
     - {{name: why, ticket: {{keys: [RISK]}}}}
   approvals: {{from: github, approvers: [sam, kim, jo]}}
 """
+
+
+def ago(minutes: float) -> str:
+    """A time of the forge."""
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass
@@ -80,9 +86,7 @@ class Firm:
 
     def review(self, by: str = "sam", state: str = "APPROVED") -> None:
         listed = self.forge.reviews.setdefault(7, [])
-        listed.append(
-            {"user": {"login": by}, "state": state, "commit_id": self.head, "submitted_at": f"2026-01-03T00:00:{len(listed):02}Z"}
-        )
+        listed.append({"user": {"login": by}, "state": state, "commit_id": self.head, "submitted_at": ago(60 - len(listed))})
         self.forge.permissions[by] = "write"
 
     def merge(self) -> str:
@@ -95,7 +99,7 @@ class Firm:
         self.forge.pulls[7] = self.pull(merged=merged)
         git(self.root, "branch", "--quiet", "-D", "change")
         self.forge.commits_of[7] = [{"sha": one, "author": {"login": "jo"}, "committer": {"login": "jo"}} for one in reversed(commits)]
-        self.forge.activity = [{"before": "0" * 40, "after": head, "actor": {"login": "jo"}, "timestamp": "2026-01-01T00:00:00Z"}]
+        self.forge.activity = [{"before": "0" * 40, "after": head, "actor": {"login": "jo"}, "timestamp": ago(180)}]
         return merged
 
     def apply(self, commit: str) -> Done:
@@ -118,7 +122,7 @@ class Firm:
 
 @pytest.fixture
 def firm(tmp_path: Path) -> Iterator[Firm]:
-    with serve(spec_book()) as ams, served(FakeForge()) as forge:
+    with serve(spec_book()) as ams, served(FakeForge(clock=ago(120))) as forge:
         root = tmp_path / "limits"
         ledger = tmp_path / "ledger.db"
         for name, text in starter_files("github").items():

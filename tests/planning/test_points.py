@@ -12,7 +12,7 @@ from amsctl.config import USUAL_GUARDS, GuardName, Guards, Threshold
 from amsctl.model import MAX_LIMIT, NO_LIMIT, UNLIMITED, UNSET, Amount, Leg, Owner, UnsetMeans, lets_through
 from amsctl.planning.codec import decode, encode, sealed
 from amsctl.planning.consistency import contradiction, summary_of
-from amsctl.planning.guards import guard_findings, judge, let_through, unmeasured
+from amsctl.planning.guards import Sight, got_worse, guard_findings, judge, let_through, unmeasured
 from amsctl.planning.plan import Against, Change, Plan, PointSource
 from amsctl.planning.points import (
     Courses,
@@ -417,3 +417,39 @@ def test_ordinary_days_pass_against_the_day_before(seed: int) -> None:
         verdicts = judge(plan.changes, plan.observed, USUAL_GUARDS, unset_means=OPEN, points=points)
         assert [verdict.guard for verdict in verdicts if verdict.passed] == []
     assert lets_through(0, OPEN) == 0
+
+
+# --- what an override was given for ---
+
+
+def worse(then: Points, now: Points, *changes: Change, guards: Guards = USUAL_GUARDS, used: tuple[Change, ...] = ()) -> GuardName | None:
+    """The guard that says worse of the changes than it did."""
+    observed = tuple(seen(400, 1))
+    was = Sight(changes=changes, observed=observed, points=then)
+    found = got_worse(was, Sight(changes=used or changes, observed=observed, points=now), guards, unset_means=OPEN)
+    return None if found is None else found[0].guard
+
+
+def test_an_override_is_of_what_the_plan_said() -> None:
+    """Less to measure against, more legs, another threshold, or a guard that held nothing up: none of it was overridden."""
+    large = leg(0, 0, 9, 90)
+    small = leg(0, 1, 9, 36)
+    assert worse({}, {}, large) is None
+    assert worse({}, at_points(large, 2), large) is GuardName.RAISED
+    assert worse(at_points(large, 2), at_points(large, 2), large) is None
+    assert worse(at_points(large, 2), at_points(large, 3), large) is None
+    assert worse({}, {both(large)[1]: at_points(large, 2)[both(large)[1]]}, large) is GuardName.JUMPS_UP
+    assert worse({}, at_points(small, 8), large, small) is None
+    assert worse({}, at_points(small, 2), large, small) is GuardName.RAISED
+    assert worse({}, at_points(small, 8), small) is None
+    from_zero = leg(0, 0, 0, 90)
+    assert worse({}, at_points(from_zero, 2), from_zero) is GuardName.RAISED
+    lots: Guards = {GuardName.RAISED_LOTS: (Threshold(amount=10),)}
+    assert worse({}, at_points(large, 2), large, guards=lots) is GuardName.RAISED_LOTS
+
+
+def test_use_that_moves_is_worse_only_where_more_legs_are_above_it() -> None:
+    guards: Guards = {GuardName.ABOVE_USE: (Threshold(amount=0, factor=2),)}
+    one, two = replace(leg(0, 0, 9, 90), usage=40), replace(leg(0, 1, 9, 90), usage=50)
+    assert worse({}, {}, one, two, guards=guards, used=(replace(one, usage=3), two)) is None
+    assert worse({}, {}, one, two, guards=guards, used=(one, replace(two, usage=44))) is GuardName.ABOVE_USE
