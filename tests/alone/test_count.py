@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.alone import test_commits, test_plans, test_reviews, test_rules, test_runs
+from tests.alone import test_clones, test_commits, test_plans, test_reviews, test_rules, test_runs
 from tests.alone.test_together import WAYS
 
 
 def test_there_are_as_many_as_promised() -> None:
     """At least 120 of one person alone, and 40 honest ways."""
-    assert sum(len(one.CASES) for one in (test_commits, test_plans, test_reviews, test_rules, test_runs)) >= 240
+    assert sum(len(one.CASES) for one in (test_clones, test_commits, test_plans, test_reviews, test_rules, test_runs)) >= 240
     assert len(WAYS) >= 60

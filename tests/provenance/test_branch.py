@@ -13,6 +13,7 @@ from amsctl.provenance.trees import Tree, tree_of
 from tests.provenance.repositories import Repo, reason
 
 PATH = "limits/amsctl.yaml"
+ALL = "+refs/heads/*:refs/remotes/origin/*"
 
 
 @pytest.fixture
@@ -123,6 +124,7 @@ def test_a_change_that_moves_its_project_does_not_either(repo: Repo) -> None:
     repo.commit({PATH: "trunk\n"})
     repo.git("update-ref", "refs/remotes/origin/trunk", "trunk")
     repo.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    repo.git("config", "remote.origin.fetch", ALL)
     repo.git("switch", "--quiet", "-c", "moved")
     repo.git("mv", "limits", "prod")
     repo.commit({"prod/amsctl.yaml": "moved\n"}, who="sam")
