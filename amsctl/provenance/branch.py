@@ -164,7 +164,9 @@ def _missing(repository: Repository, job: str, wanted: Wanted) -> Unknown | None
         repository, wanted.setting, "{} is the branch of record where baseBranch names no other, and is not in this clone"
     )
     return NotHere(
-        reason=missing.reason, hint=f"{missing.hint.partition(';')[0]}; or write the branch of record into {PROJECT_FILE} there: baseBranch"
+        reason=missing.reason,
+        hint=f"{missing.hint.partition(';')[0]}; or write the branch of record into {PROJECT_FILE} there: baseBranch; or, to try things out, use a folder that "
+        "is in no git repository",
     )
 
 
