@@ -18,7 +18,7 @@ from amsctl.diagnostics import Severity
 from amsctl.errors import AmsctlError, ConfigError, ManifestErrors
 from amsctl.manifests.project import load_project, resolve_environment
 from amsctl.planning.plan import Finding
-from amsctl.provenance.branch import DEFAULT_BRANCH, Record, Wanted, branch_of_record, rivals_of
+from amsctl.provenance.branch import DEFAULT_BRANCH, Question, Record, Wanted, branch_of_record, undisputed
 from amsctl.provenance.commits import commit_at
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.pipeline import Pipeline, pipeline_of
@@ -183,6 +183,8 @@ def sources_of(
         option=option,
         job=pipeline.branch if pipeline is not None else "",
         request=pipeline is not None and pipeline.request,
+        default=pipeline.default if pipeline is not None else "",
+        pipeline=pipeline is not None,
         setting=here.base_branch,
         written=here.base_branch != DEFAULT_BRANCH,
     )
@@ -250,7 +252,7 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
             hint="mend it and merge that first; amsctl validate says what is wrong",
         )
     if pipeline is not None and pipeline.request and not record.rivals:
-        _same_places(repository, record, ruling, folder)
+        _same_places(repository, head, record, ruling, folder, pipeline.default)
     rules = [ruling]
     if broken:  # the strictest reading: the last one that could be read, and what the change makes of it
         rules.append(RuleSet(place=f"{PROJECT_FILE} here", project=here, tree=_tree(repository, head), folder=here.root))
@@ -271,18 +273,23 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
     )
 
 
-def _same_places(repository: Repository, record: Record, ruling: RuleSet, folder: str) -> None:
+def _same_places(repository: Repository, head: str, record: Record, ruling: RuleSet, folder: str, default: str) -> None:
     """A request names any branch that its author likes: one of no review leads no credential, write or record to another place than a branch does that
-    calls itself the branch of record. ConfigError.
+    calls itself the branch of record. ConfigError, also where such a branch is not in this clone.
     """
-    found = rivals_of(
-        repository,
-        Resolved(ref=record.ref, commit=record.tip),
-        lambda commit, path: _named_at(repository, commit, path),
-        _below(repository, folder),
-        anywhere=False,
+    question = Question(
+        repository=repository,
+        head=head,
+        named_at=lambda commit, path: _named_at(repository, commit, path),
+        path=_below(repository, folder),
+        default=default,
     )
-    for rules in () if isinstance(found, Unknown) else _claimed(repository, found, folder):
+    found = undisputed(question, Resolved(ref=record.ref, commit=record.tip))
+    if isinstance(found, Unknown):
+        raise found.as_error(
+            "whether the request is for the branch of record is not known, so nothing is sent anywhere", where=str(repository)
+        )
+    for rules in _claimed(repository, found, folder):
         if _places(rules.project) != _places(ruling.project):
             raise ConfigError(
                 "the request is for a branch whose project file sends to other places than that of the branch of record, so nothing is sent anywhere",
@@ -365,7 +372,8 @@ def _folder_of_record(repository: Repository, tree: Tree, head: str, name: str, 
             "the branch of record has no project file for this folder, so nothing is sent anywhere",
             where=f"{name}: {repository.below(PROJECT_FILE)}",
             found=f"project files in {', '.join(os.path.dirname(path) or '.' for path in elsewhere[:5])}" if elsewhere else "none",
-            hint="merge the project file first, without accounts if you like; then plan the change",
+            hint="merge the project file first, without accounts if you like, and plan the change then; or, to try things out, use a folder that is in no git "
+            "repository",
         )
     return None
 

@@ -18,6 +18,8 @@ from amsctl.provenance.repository import Repository
 MOST_COMMITS: Final = 20_000
 """How many commits may lie between two; more are Unknown, never cut."""
 _MOST_WALKED: Final = 500_000
+_BEYOND: Final = 1_000
+"""How many commits of both sides are looked at beyond the last that times say may matter: clocks are wrong now and then."""
 _PERSON: Final = re.compile(rb"([^<>\n]*) ?<([^<>\n]*)> ([0-9]{1,12}) ([+-][0-9]{4})\Z")
 _DATE: Final = re.compile(rb"> ([0-9]{1,18}) [+-][0-9]+\Z")
 _NAMES_SOMEBODY: Final = re.compile(
@@ -94,8 +96,9 @@ def commit_at(repository: Repository, commit: str) -> Commit | Unknown:
 def commits_between(repository: Repository, base: str, head: str, *, most: int = MOST_COMMITS) -> tuple[Commit, ...] | Unknown:
     """Every commit that ``head`` has and ``base`` lacks, newest first: complete, or Unknown. None where ``base`` has them all.
 
-    Where the times of commits run backwards, one that ``base`` has may be among them, never the other way round. Unknown where an object is missing (a
-    shallow or partial clone), where the two have no commit in common, and where there are more than ``most``.
+    Where times run backwards, and the only way from ``base`` to a commit leads through more than a thousand that both have, that commit may be among them,
+    never the other way round. Unknown where an object is missing (a shallow or partial clone), where the two have no commit in common, and where there are
+    more than ``most``.
     """
     walk = _Walk(repository)
     found = walk.between(base, head, most)
@@ -213,14 +216,16 @@ class _Walk:
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool | Unknown:
         """Exact: no commit on a way from ``descendant`` to ``ancestor`` is an ancestor of the latter, so none is passed over."""
-        painted = self._paint(ancestor, descendant, until=ancestor)
-        return painted if isinstance(painted, Unknown) else painted[ancestor] == _BOTH
+        queue = self._paint(ancestor, descendant, until=ancestor)
+        return queue if isinstance(queue, Unknown) else queue.sides[ancestor] == _BOTH
 
     def between(self, base: str, head: str, most: int) -> list[str] | Unknown:
         """The commits that only ``head`` has, newest first."""
-        painted = self._paint(base, head)
-        if isinstance(painted, Unknown):
-            return painted
+        queue = self._paint(base, head)
+        if isinstance(queue, Unknown):
+            return queue
+        self._beyond(queue)
+        painted = queue.sides
         if _BOTH not in painted.values():
             return Unknown(reason=f"{base[:12]} and {head[:12]} have no commit in common", hint="name the branch that the change is for")
         found = [commit for commit, paint in painted.items() if paint == _HEAD]
@@ -230,16 +235,16 @@ class _Walk:
 
     def shared(self, one: str, other: str) -> tuple[str, ...] | Unknown:
         """The commits that both have and that no commit which was reached from both has for a parent: the newest of them, and maybe older ones."""
-        painted = self._paint(one, other)
-        if isinstance(painted, Unknown):
-            return painted
-        both = [commit for commit, paint in painted.items() if paint == _BOTH]
+        queue = self._paint(one, other)
+        if isinstance(queue, Unknown):
+            return queue
+        both = [commit for commit, paint in queue.sides.items() if paint == _BOTH]
         older = {parent for commit in both for parent in self._nodes[commit].parents}
         return tuple(sorted(set(both) - older))
 
-    def _paint(self, base: str, head: str, *, until: str | None = None) -> dict[str, int] | Unknown:
-        """Each commit reached, with the sides that reach it. It ends when all that is left to look at is reached from both sides, and older than what
-        one side alone reaches.
+    def _paint(self, base: str, head: str, *, until: str | None = None) -> _Queue | Unknown:
+        """Each commit reached, with the sides that reach it. It ends when all that is left to look at is reached from both sides, and older than all
+        that the head alone reaches.
         """
         queue = _Queue()
         for commit, side in ((base, _BASE), (head, _HEAD)):
@@ -252,7 +257,19 @@ class _Walk:
                 failed = self._reach(queue, parent, queue.sides[commit])
                 if failed is not None:
                     return failed
-        return queue.sides
+        return queue
+
+    def _beyond(self, queue: _Queue) -> None:
+        """Go on for a while: a commit that is older than its parent may be all that shows that both sides have what the head alone was seen to reach. A
+        history that is cut there leaves it at what is known: the head's alone, which asks for more.
+        """
+        for _ in range(_BEYOND):
+            if not (queue.waits and queue.head_alone):
+                return
+            commit = queue.pop()
+            for parent in self._nodes[commit].parents:
+                if self._reach(queue, parent, _BOTH) is not None:
+                    return
 
     def _reach(self, queue: _Queue, commit: str, side: int) -> Unknown | None:
         node = self.node(commit)
@@ -271,6 +288,7 @@ class _Queue:
         self._waiting: set[str] = set()
         self._open = 0  # how many of those that wait are reached from one side alone
         self._oldest: int | None = None  # of those that the head alone was seen to reach
+        self.head_alone = 0  # how many it is seen to reach alone
 
     def add(self, commit: str, side: int, seconds: int) -> None:
         """A side reaches a commit; what it did not know it is to look at."""
@@ -279,6 +297,7 @@ class _Queue:
         if after == before:
             return
         waits = commit in self._waiting
+        self.head_alone += (after == _HEAD) - (before == _HEAD)
         self._open += (after != _BOTH) - (waits and before != _BOTH)
         if after == _HEAD:
             self._oldest = seconds if self._oldest is None else min(self._oldest, seconds)
@@ -295,7 +314,15 @@ class _Queue:
 
     def goes_on(self) -> bool:
         """Whether what waits may still change what is known."""
-        return self._open > 0 or (bool(self._heap) and self._oldest is not None and -self._heap[0][0] > self._oldest)
+        if self._open > 0 or not self.waits or not self.head_alone:
+            return self._open > 0
+        assert self._oldest is not None
+        return -self._heap[0][0] >= self._oldest
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is one more to look at."""
+        return bool(self._heap)
 
 
 _BASE: Final = 1

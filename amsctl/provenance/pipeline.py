@@ -33,6 +33,24 @@ _OTHERS: Final = {
     "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "azure",
 }
 """A variable that a system sets in each of its jobs, and the system."""
+_TARGETS: Final = {
+    "jenkins": "CHANGE_TARGET",
+    "azure": "SYSTEM_PULLREQUEST_TARGETBRANCH",
+    "bitbucket": "BITBUCKET_PR_DESTINATION_BRANCH",
+    "buildkite": "BUILDKITE_PULL_REQUEST_BASE_BRANCH",
+    "codebuild": "CODEBUILD_WEBHOOK_BASE_REF",
+    "cirrus": "CIRRUS_BASE_BRANCH",
+    "gitea": "GITHUB_BASE_REF",
+    "forgejo": "GITHUB_BASE_REF",
+}
+"""In which variable a system names the branch that a request is for. It is no more than a name: what the branch has to say is looked for as of any other."""
+_DEFAULTS: Final = {
+    "buildkite": "BUILDKITE_PIPELINE_DEFAULT_BRANCH",
+    "cirrus": "CIRRUS_DEFAULT_BRANCH",
+    "drone": "DRONE_REPO_BRANCH",
+    "woodpecker": "CI_REPO_DEFAULT_BRANCH",
+}
+"""In which variable a system names the repository's default branch."""
 _NO: Final = frozenset({"", "0", "false", "no", "off", "n", "f"})
 _MOST_EVENT: Final = 32 * 1024 * 1024
 _REQUESTS: Final = frozenset({"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"})
@@ -44,7 +62,8 @@ class Pipeline:
 
     ``started_by`` is who first started it, and stays that when it is run again, by ``rerun_by``. ``event`` is in the system's own words. ``branch`` is the
     branch that the event is for, without ``refs/heads/``: that of the request's base, of a merge queue, or that was pushed to. ``request`` tells whether
-    the event is a request, or its place in a queue, so that the forge itself names the branch.
+    the event is a request, or its place in a queue, so that the forge itself names the branch. ``default`` is the repository's default branch, as the forge
+    tells the job.
     """
 
     system: str
@@ -54,6 +73,7 @@ class Pipeline:
     event: str = ""
     branch: str | Unknown = ""
     request: bool = False
+    default: str = ""
 
 
 def is_pipeline(environ: Mapping[str, str]) -> bool:
@@ -69,8 +89,13 @@ def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
         return _gitlab(environ)
     for variable, system in _OTHERS.items():
         if _says_yes(environ, variable):
+            primary = system == "jenkins" and _says_yes(environ, "BRANCH_IS_PRIMARY")
             return Pipeline(
-                system=system, started_by=_first(environ, "BUILD_USER", "BUILD_REQUESTEDFOR"), run_url=environ.get("BUILD_URL", "")
+                system=system,
+                started_by=_first(environ, "BUILD_USER", "BUILD_REQUESTEDFOR"),
+                run_url=environ.get("BUILD_URL", ""),
+                branch=_branch(environ, _TARGETS.get(system, "")),
+                default=_branch(environ, "BRANCH_NAME" if primary else _DEFAULTS.get(system, "")),
             )
     if _says_yes(environ, "CI") or _says_yes(environ, "CONTINUOUS_INTEGRATION"):
         return Pipeline(system="ci", started_by=environ.get("BUILD_USER", ""), run_url=environ.get("BUILD_URL", ""))
@@ -79,6 +104,10 @@ def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
 
 def _says_yes(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").strip().lower() not in _NO
+
+
+def _branch(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").removeprefix("refs/heads/")
 
 
 def _first(environ: Mapping[str, str], *names: str) -> str:
@@ -100,7 +129,16 @@ def _github(environ: Mapping[str, str]) -> Pipeline:
         event=event,
         branch=_github_branch(environ, event),
         request=event in _REQUESTS or event == "merge_group",
+        default=_github_default(environ),
     )
+
+
+def _github_default(environ: Mapping[str, str]) -> str:
+    """The repository's default branch, as the event tells it; empty where it does not."""
+    event = _event(environ)
+    repository = event.get("repository") if isinstance(event, dict) else None
+    default = repository.get("default_branch") if isinstance(repository, dict) else None
+    return default if isinstance(default, str) else ""
 
 
 def _github_branch(environ: Mapping[str, str], event: str) -> str | Unknown:
@@ -116,15 +154,11 @@ def _github_branch(environ: Mapping[str, str], event: str) -> str | Unknown:
 def _event_member(environ: Mapping[str, str], event: str, *path: str) -> str | Unknown:
     """A text of the event's file. The environment's own ``GITHUB_BASE_REF`` serves where there is no such file, and must not say otherwise."""
     told = environ.get("GITHUB_BASE_REF", "")
-    file = environ.get("GITHUB_EVENT_PATH", "")
-    if not file:
+    if not environ.get("GITHUB_EVENT_PATH"):
         return told if told else Unknown(reason=f"the job says that its event is {event}, and neither what it is nor its branch")
-    try:
-        with open(file, "rb") as stream:
-            content = stream.read(_MOST_EVENT + 1)
-        found: Any = json.loads(content) if len(content) <= _MOST_EVENT else None
-    except (OSError, ValueError, RecursionError) as error:
-        return Unknown(reason=f"the file of the job's event cannot be read: {type(error).__name__}")
+    found = _event(environ)
+    if isinstance(found, Unknown):
+        return found
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, str) or not found.removeprefix("refs/heads/"):
@@ -133,6 +167,19 @@ def _event_member(environ: Mapping[str, str], event: str, *path: str) -> str | U
     if told and told.removeprefix("refs/heads/") != branch:
         return Unknown(reason=f"the job names two branches: {branch} and {told}")
     return branch
+
+
+def _event(environ: Mapping[str, str]) -> Any:
+    """What the file of the event holds, ``None`` where there is none; Unknown where it cannot be read."""
+    file = environ.get("GITHUB_EVENT_PATH", "")
+    if not file:
+        return None
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read(_MOST_EVENT + 1)
+        return json.loads(content) if len(content) <= _MOST_EVENT else None
+    except (OSError, ValueError, RecursionError) as error:
+        return Unknown(reason=f"the file of the job's event cannot be read: {type(error).__name__}")
 
 
 # --- GitLab ---
@@ -148,4 +195,5 @@ def _gitlab(environ: Mapping[str, str]) -> Pipeline:
         event=event,
         branch=target or ("" if event == "merge_request_event" else environ.get("CI_COMMIT_BRANCH", "")),
         request=bool(target),
+        default=environ.get("CI_DEFAULT_BRANCH", ""),
     )

@@ -76,19 +76,85 @@ def _fetch_words(name: str) -> str:
 
 
 def branch_named(repository: Repository, name: str) -> Resolved | Unknown | None:
-    """The branch that a setting or a forge calls ``name``: that of ``origin``, or else the local one; ``None`` where there is neither."""
+    """The branch that a setting or a forge calls ``name``: that of a remote, or else the local one; ``None`` where this clone has neither.
+
+    Where remotes have different ones (a fork and what it was made of), it is that which the local branch of this name follows, or else which
+    ``checkout.defaultRemote`` names, or else Unknown.
+    """
     short = name.removeprefix("refs/heads/")
     if _FORBIDDEN.search(short) or not short:
         return Unknown(reason=f"{name!r} is not the name of a branch", hint=_NAMES)
-    places = [f"refs/remotes/origin/{short}", f"refs/heads/{short}"]
-    found = existing(repository, places)
+    remotes = remotes_of(repository)
+    if isinstance(remotes, Unknown):
+        return remotes
+    local = f"refs/heads/{short}"
+    found = existing(repository, [*(f"refs/remotes/{remote}/{short}" for remote in remotes), local])
     if isinstance(found, Unknown):
         return found
-    for ref in places:
-        if ref in found:
-            commit = commit_of(repository, found[ref])
-            return commit.because(ref) if isinstance(commit, Unknown) else Resolved(ref=ref, commit=commit)
+    there = [ref for ref in found if ref != local]
+    if len({found[ref] for ref in there}) > 1:
+        followed = _followed(repository, short)
+        if isinstance(followed, Unknown):
+            return followed
+        there = [ref for ref in there if ref == f"refs/remotes/{followed}/{short}"] or there
+        if len(there) > 1:
+            return Unknown(
+                reason=f"{name} is not the same branch at every remote: {' and '.join(there)}",
+                hint=f"name one with --base, as in {there[0]}; or choose one: git config checkout.defaultRemote {remotes[0]}",
+            )
+    for ref in there or found:
+        commit = commit_of(repository, found[ref])
+        return commit.because(ref) if isinstance(commit, Unknown) else Resolved(ref=ref, commit=commit)
     return None
+
+
+def remotes_of(repository: Repository) -> tuple[str, ...] | Unknown:
+    """The names of all remotes, ``origin`` first: those that are set up, and those of which branches are here."""
+    keys = repository.git.ask("config", "--null", "--name-only", "--get-regexp", r"^remote\..*\.(url|fetch)$", none=1)
+    kept = repository.git.ask("for-each-ref", "--format=%(refname)", "--", "refs/remotes/")
+    if isinstance(keys, Unknown):
+        return keys
+    if isinstance(kept, Unknown):
+        return kept
+    names = {os.fsdecode(key).partition(".")[2].rpartition(".")[0] for key in (keys or b"").split(b"\0") if key}
+    assert kept is not None
+    for line in kept.splitlines():
+        below = os.fsdecode(line).removeprefix("refs/remotes/")
+        if not any(below.startswith(f"{name}/") for name in names):
+            names.add(below.partition("/")[0])
+    return tuple(sorted(names, key=lambda name: (name != "origin", name)))
+
+
+def fetches_all(repository: Repository, remote: str) -> bool | Unknown:
+    """Whether every branch of a remote is fetched, as in a clone that is not of a single branch."""
+    said = repository.git.ask("config", "--null", "--get-all", f"remote.{remote}.fetch", none=1)
+    if isinstance(said, Unknown):
+        return said
+    specs = os.fsdecode(said or b"").split("\0")
+    sources = {spec.removeprefix("+").partition(":")[0] for spec in specs}
+    return bool(sources & {"refs/heads/*", "refs/*"}) and not any(spec.startswith("^") for spec in specs)
+
+
+def _followed(repository: Repository, name: str) -> str | Unknown | None:
+    """The remote whose branch of this name the person who set this clone up has chosen."""
+    for key in (f"branch.{name}.remote", "checkout.defaultRemote"):
+        said = repository.git.ask("config", "--get", key, none=1)
+        if said is not None:
+            return said if isinstance(said, Unknown) else os.fsdecode(said).removesuffix("\n")
+    return None
+
+
+def stands_alone(repository: Repository) -> bool | Unknown:
+    """Whether nothing tells of another place that has more of this repository: no remote, nothing fetched, no end of a shallow clone. What is not here is
+    nowhere, then; in any other clone that a branch is missing proves nothing.
+    """
+    remotes = remotes_of(repository)
+    if isinstance(remotes, Unknown):
+        return remotes
+    above = os.path.dirname(repository.git_folder)
+    folders = [repository.git_folder, *([os.path.dirname(above)] if os.path.basename(above) == "worktrees" else [])]
+    fetched = any(os.path.lexists(os.path.join(folder, FETCH_HEAD)) for folder in folders)
+    return not (remotes or fetched or repository.shallow)
 
 
 def existing(repository: Repository, refs: Sequence[str]) -> dict[str, str] | Unknown:

@@ -149,7 +149,8 @@ class Desk:
         return self.git("rev-parse", "HEAD")
 
     def upstream(self) -> None:
-        """What a clone has: a remote with main, and where its HEAD is."""
+        """What a clone has: a remote that is fetched whole, with main, and where its HEAD is."""
+        self.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
         self.git("update-ref", "refs/remotes/origin/main", "main")
         self.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 

@@ -23,7 +23,7 @@ from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Certificate, Sandbox, serve
 from tests.alone.desk import NUMBER, RAISED, SIGNATURES, Desk, account, project_text
 from tests.alone.elsewhere import Attempts, Place, Trap, listening
-from tests.alone.test_runs import job
+from tests.alone.test_runs import job, request_job
 from tests.forge.fake import TOKEN, FakeForge, served
 from tests.forge.test_ci import pull
 from tests.hostile.canaries import API_ID, AUTH, HUNT
@@ -217,6 +217,47 @@ def _(place: Place) -> None:
     place.raised()
     for words in (("plan",), ("plan", "--base", "origin/own"), ("get", "limits")):
         place.same(place.desk.run(*words, environ=place.job("own")), 1)
+
+
+def in_a_job(place: Place, *branches: str) -> None:
+    """A clone that holds these branches alone, with the last one checked out."""
+    place.desk.git("switch", "-q", "main")
+    server, place.desk.root = place.desk.root, place.desk.home / "clone"
+    place.desk.root.mkdir()
+    place.desk.git("init", "-q", "--initial-branch", "none")
+    place.desk.git("remote", "add", "origin", str(server))
+    place.desk.git("fetch", "-q", "origin", *(f"+refs/heads/{branch}:refs/remotes/origin/{branch}" for branch in branches))
+    place.desk.git("checkout", "-q", "--detach", f"origin/{branches[-1]}")
+
+
+@ATTEMPTS.add("a job for a push has nothing but one's own branch, which calls itself the branch of record")
+def _(place: Place) -> None:
+    on_branch(place, project(lured(place), SIGNATURES + "  baseBranch: change\n"))
+    place.desk.commit(who="jo")
+    in_a_job(place, "change")
+    gitlab = {"CI": "true", "GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "change"}
+    for environ in (gitlab, {**gitlab, "CI_DEFAULT_BRANCH": "main"}, {"CI": "true", "JENKINS_URL": "http://ci/"}):
+        for words in (("plan",), ("get", "limits")):
+            place.same(place.desk.run(*words, environ=environ), 1)
+
+
+@pytest.mark.parametrize("how", ["", "orphan", "moved"])
+def test_a_job_for_a_request_has_nothing_but_ones_own_branches(how: str, place: Place) -> None:
+    """The target leads to the trap; main is not in the clone: whether it is the branch of record cannot be told. Nor where it is, in another folder."""
+    desk, folder = place.desk, "prod/" if how == "moved" else ""
+    desk.git("switch", "-q", *(["--orphan"] if how else ["-c"]), "own")
+    desk.write(f"{folder}amsctl.yaml", project(lured(place), SIGNATURES + "  baseBranch: own\n"))
+    desk.commit(who="jo")
+    desk.git("switch", "-q", "-c", "change")
+    desk.write(f"{folder}accounts/a.yaml", account(RAISED))
+    desk.commit(who="jo")
+    in_a_job(place, *(["main"] if how == "moved" else []), "own", "change")
+    desk.root /= folder
+    gitlab = {"CI": "true", "GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "own"}
+    for environ in (request_job(desk, "own"), {**gitlab, "CI_DEFAULT_BRANCH": "main"}):
+        for words in (("plan", "--base", "origin/own"), ("get", "limits")):
+            place.same(desk.run(*words, environ=environ), 1)
+    assert place.trap.heard == []
 
 
 def test_a_request_for_another_branch_that_leads_to_the_same_places(place: Place) -> None:

@@ -388,6 +388,106 @@ def _(desk: Desk) -> Ran:
     return desk.apply(signed(desk, desk.plan("--base", "origin/main")), "--base", "origin/main")
 
 
+def elsewhere(desk: Desk, *options: str) -> None:
+    """A clone of jo's change, which main lacks."""
+    desk.raise_it("jo")
+    desk.git("switch", "-q", "main")
+    server, desk.root = desk.root, desk.home / "clone"
+    subprocess.run(["git", "clone", "-q", *options, f"file://{server}", str(desk.root)], check=True)
+
+
+@way("a whole clone whose remote is called upstream, and nothing is said of the base")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "-o", "upstream", "-b", "change")
+    return desk.apply(signed(desk, desk.plan()))
+
+
+@way("a clone of a fork that lags behind, beside the repository that it was made of")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "-b", "main")
+    server = desk.git("remote", "get-url", "origin")
+    desk.git("switch", "-q", "-c", "more", "origin/change")
+    desk.git("remote", "add", "upstream", server)
+    desk.on_main("README.md", "limits\n")
+    desk.git("update-ref", "refs/remotes/upstream/main", "main")
+    desk.git("switch", "-q", "more")
+    return desk.apply(signed(desk, desk.plan("--base", "upstream/main")), "--base", "upstream/main")
+
+
+@way("the same, with the fork's own main as the base")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "-b", "main")
+    desk.git("switch", "-q", "-c", "more", "origin/change")
+    desk.on_main("README.md", "limits\n")
+    desk.git("update-ref", "refs/remotes/upstream/main", "main")
+    desk.git("switch", "-q", "more")
+    return desk.apply(signed(desk, desk.plan()))
+
+
+@way("a clone of a single branch, into which main was fetched as the message says")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "--single-branch", "-b", "change")
+    assert "git fetch origin main:refs/remotes/origin/main" in desk.run("plan").err
+    desk.git("fetch", "-q", "origin", "main:refs/remotes/origin/main")
+    return desk.apply(signed(desk, desk.plan()))
+
+
+@way("a job of Jenkins that names the base")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "-b", "change")
+    desk.git("remote", "set-head", "origin", "--delete")
+    jenkins = {"JENKINS_URL": "http://ci/", "CI": "true"}
+    return desk.apply(signed(desk, desk.plan("--base", "origin/main", environ=jenkins)), "--base", "origin/main", environ=jenkins)
+
+
+@way("a job of Jenkins for a request, which names its target")
+def _(desk: Desk) -> Ran:
+    elsewhere(desk, "-b", "change")
+    desk.git("remote", "set-head", "origin", "--delete")
+    jenkins = {"JENKINS_URL": "http://ci/", "CI": "true", "CHANGE_TARGET": "main"}
+    return desk.apply(signed(desk, desk.plan(environ=jenkins)), environ=jenkins)
+
+
+@way("main was renamed, and the clone is a whole one")
+def _(desk: Desk) -> Ran:
+    desk.git("branch", "-q", "-m", "main", "trunk")
+    desk.write("amsctl.yaml", project_text(desk.ams.url, SIGNATURES + "  baseBranch: trunk\n"))
+    desk.commit(who="root", signed=False)
+    desk.git("switch", "-q", "-c", "change")
+    desk.raise_it("jo")
+    desk.git("switch", "-q", "trunk")
+    server, desk.root = desk.root, desk.home / "clone"
+    subprocess.run(["git", "clone", "-q", f"file://{server}", str(desk.root)], check=True)
+    desk.git("checkout", "-q", "--detach", "origin/change")
+    return desk.apply(signed(desk, desk.plan()))
+
+
+@way("main was renamed, and a job has the new branch alone, by the forge's own word")
+def _(desk: Desk) -> Ran:
+    desk.git("branch", "-q", "-m", "main", "trunk")
+    desk.write("amsctl.yaml", project_text(desk.ams.url, SIGNATURES + "  baseBranch: trunk\n"))
+    desk.commit(who="root", signed=False)
+    desk.raise_it("jo")
+    server, desk.root = desk.root, desk.home / "clone"
+    subprocess.run(["git", "clone", "-q", "--single-branch", "-b", "trunk", f"file://{server}", str(desk.root)], check=True)
+    gitlab = {"CI": "true", "GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "trunk", "CI_DEFAULT_BRANCH": "trunk"}
+    return desk.apply(signed(desk, desk.plan(environ=gitlab)), environ=gitlab)
+
+
+@way("all happens within one second, and the change takes main in")
+def _(desk: Desk) -> Ran:
+    second = {f"GIT_{role}_DATE": stamp(-1) for role in ("AUTHOR", "COMMITTER")}
+    desk.write("README.md", "limits\n")
+    desk.commit(who="lee", **second)
+    desk.raise_it("jo", **second)
+    desk.git("switch", "-q", "main")
+    desk.write("README.md", "more limits\n")
+    desk.commit(who="kim", **second)
+    desk.git("switch", "-q", "change")
+    desk.git("merge", "-q", "-m", "update", "main", who="jo", environ=second)
+    return desk.apply(signed(desk, desk.plan()))
+
+
 @way("a linked worktree")
 def _(desk: Desk) -> Ran:
     desk.raise_it("jo")

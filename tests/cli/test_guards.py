@@ -294,6 +294,7 @@ def test_a_base_branch_without_a_project_sends_nothing_anywhere(run: Run, projec
     refused = run("-C", str(project), "plan", "--base", "main")
     assert (refused.code, sandbox.log.calls("GET")) == (1, [])
     assert "merge the project file first" in refused.err
+    assert "or, to try things out, use a folder that is in no git repository" in refused.err
     _, plan = saved(run, project)
     assert codes(plan) == ["guard-raised", "guard-jumps-up"]
     assert plan["source"]["base"] is None  # type: ignore[index]

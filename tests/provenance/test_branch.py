@@ -9,10 +9,12 @@ import pytest
 from amsctl.provenance import branch as branch_room
 from amsctl.provenance.branch import NamedBy, Record, Wanted, branch_of_record, versions_of
 from amsctl.provenance.facts import Unknown
+from amsctl.provenance.refs import Resolved
 from amsctl.provenance.trees import Tree, tree_of
 from tests.provenance.repositories import Repo, reason
 
 PATH = "limits/amsctl.yaml"
+ALL = "+refs/heads/*:refs/remotes/origin/*"
 
 
 @pytest.fixture
@@ -123,6 +125,7 @@ def test_a_change_that_moves_its_project_does_not_either(repo: Repo) -> None:
     repo.commit({PATH: "trunk\n"})
     repo.git("update-ref", "refs/remotes/origin/trunk", "trunk")
     repo.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    repo.git("config", "remote.origin.fetch", ALL)
     repo.git("switch", "--quiet", "-c", "moved")
     repo.git("mv", "limits", "prod")
     repo.commit({"prod/amsctl.yaml": "moved\n"}, who="sam")
@@ -286,3 +289,192 @@ def test_a_usual_branch_that_cannot_be_read_is_unknown(repo: Repo) -> None:
     (repo.folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
     found = branch_of_record(repo.repository, at, Wanted(setting="own", written=True), lambda commit, path: "own", "own/amsctl.yaml")
     assert "git says:" in reason(found)
+
+
+# --- what is not in the clone ---
+
+
+def clone_of(repo: Repo, folder: Path, *branches: str, at: str = "change") -> Repo:
+    """A clone that has these branches and knows of no other; the last is checked out."""
+    made = Repo(folder, "-b", "none")
+    made.minutes = 1000
+    made.git("remote", "add", "origin", str(repo.folder))
+    made.git("fetch", "--quiet", "--no-tags", "origin", *(f"+refs/heads/{name}:refs/remotes/origin/{name}" for name in branches))
+    made.git("checkout", "--quiet", "--detach", f"origin/{branches[-1]}")
+    return made
+
+
+def given(clone: Repo, name: str) -> None:
+    """The remote gives this branch to whoever clones it."""
+    clone.git("symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{name}")
+
+
+def renamed(repo: Repo) -> None:
+    """main is called trunk now, and says so."""
+    repo.git("branch", "--quiet", "-m", "main", "trunk")
+    repo.git("switch", "--quiet", "trunk")
+    repo.commit({PATH: "trunk\n"})
+
+
+def test_a_default_that_the_clone_lacks_is_no_first_adoption(repo: Repo, tmp_path: Path) -> None:
+    """What to do is said: fetch it, or name another one where it is."""
+    clone = clone_of(repo, tmp_path / "clone", "change")
+    said = reason(ask(clone))
+    assert "main is the branch of record where baseBranch names no other, and is not in this clone; git fetch origin main:" in said
+    assert "write the branch of record into amsctl.yaml there: baseBranch" in said
+    assert "baseBranch names the branch nowhere, which" in reason(ask(clone, setting="nowhere", written=True))
+
+
+def test_a_name_is_written_for_a_shell(repo: Repo, tmp_path: Path) -> None:
+    """What a project file calls a branch is no command."""
+    clone = clone_of(repo, tmp_path / "clone", "change")
+    assert "git fetch origin 'x;reboot:refs/remotes/origin/x;reboot'" in reason(ask(clone, setting="x;reboot", written=True))
+
+
+def test_a_renamed_branch_needs_the_word_of_who_gives_it(repo: Repo, tmp_path: Path) -> None:
+    """Its history names main, which is nowhere: the forge's default branch, or the HEAD of a remote that is fetched whole, proves that trunk rules."""
+    renamed(repo)
+    clone = clone_of(repo, tmp_path / "clone", "trunk")
+    asked = {"setting": "trunk", "written": True}
+    assert "main, the usual branch of record, is not in this clone, and nothing here proves another" in reason(ask(clone, **asked))
+    assert record(clone, **asked, default="trunk").ref == "refs/remotes/origin/trunk"
+    assert "which the project file of this history names" in reason(ask(clone, option="origin/trunk"))
+    assert record(clone, option="origin/trunk", default="trunk").why_not_approvable == ""
+    given(clone, "trunk")
+    assert record(clone, **asked).ref == "refs/remotes/origin/trunk"
+    clone.git("config", "remote.origin.fetch", "+refs/heads/trunk:refs/remotes/origin/trunk")
+    assert "main, the usual branch of record" in reason(ask(clone, **asked))
+
+
+def test_what_is_given_has_to_be_here(repo: Repo, tmp_path: Path) -> None:
+    """Its name leads nowhere: whether it has a claim is not known."""
+    clone = clone_of(repo, tmp_path / "clone", "main", "change")
+    assert "next, the default branch of the forge, is not in this clone" in reason(ask(clone, default="next"))
+    given(clone, "next")
+    assert "next, the branch that origin gives to whoever clones it, is not in this clone" in reason(ask(clone))
+    clone.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/heads/change")  # which gives no branch of the remote
+    assert record(clone).ref == "refs/remotes/origin/main"
+
+
+def test_what_the_given_branch_points_to_has_to_be_here(repo: Repo, tmp_path: Path) -> None:
+    """develop is what is cloned, and says that trunk rules."""
+    renamed(repo)
+    repo.git("branch", "develop")
+    repo.git("switch", "--quiet", "--orphan", "own")
+    repo.commit({PATH: "own\n"}, who="sam")
+    clone = clone_of(repo, tmp_path / "clone", "develop", "own")
+    asked = {"setting": "own", "written": True, "default": "develop"}
+    assert "trunk, which the project file of develop names as the branch of record, is not in this clone" in reason(ask(clone, **asked))
+    clone.git("fetch", "--quiet", "origin", "trunk:refs/remotes/origin/trunk")
+    assert "named refs/remotes/origin/trunk, which still says so" in reason(ask(clone, **asked))
+    clone.git("checkout", "--quiet", "--detach", "origin/develop")
+    assert record(clone, setting="trunk", written=True, default="develop").ref == "refs/remotes/origin/trunk"
+
+
+def test_every_branch_is_asked_where_nothing_proves_one(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be anybody's; the forge's word, or main with that of the remote, is proof, so that nobody stops all others with a branch of their own."""
+    repo.git("switch", "--quiet", "--orphan", "own")
+    repo.commit({PATH: "own\n"}, who="sam")
+    repo.git("switch", "--quiet", "--orphan", "empty")
+    repo.commit({"README": "x\n"})
+    clone = clone_of(repo, tmp_path / "clone", "main", "own", "empty", "change")
+    said = reason(ask(clone))
+    assert "baseBranch names refs/remotes/origin/main, and refs/remotes/origin/own says of itself that it is the branch of record" in said
+    assert "--base; or tell which one origin gives: git remote set-head origin --auto" in said
+    with monkeypatch.context() as patched:
+        patched.setattr(branch_room, "_MOST_BRANCHES", 3)
+        assert "more than 3 branches in this clone; name the branch with --base" in reason(ask(clone))
+    assert record(clone, option="origin/main").why_not_approvable == ""
+    assert record(clone, default="main").ref == "refs/remotes/origin/main"
+    given(clone, "main")
+    assert record(clone).ref == "refs/remotes/origin/main"
+
+
+def test_a_branch_that_cannot_be_asked_is_unknown(repo: Repo, tmp_path: Path) -> None:
+    """Whether it has a claim."""
+    repo.git("switch", "--quiet", "--orphan", "own")
+    repo.commit({PATH: "broken\n"}, who="sam")
+    clone = clone_of(repo, tmp_path / "clone", "main", "own", "change")
+    assert "whether refs/remotes/origin/own is the branch of record cannot be told: the project file is broken" in reason(ask(clone))
+
+
+@pytest.mark.parametrize(
+    "room", ["stands_alone", "remotes_of", "branch_named", "versions_of", "_projects_of", "_said_by", "_every_claim", "tree_of"]
+)
+def test_whatever_question_fails_the_answer_is_unknown(room: str, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never that nobody else has a claim."""
+    repo.git("switch", "--quiet", "--orphan", "develop")
+    repo.commit({PATH: "main\n"})
+    clone = clone_of(repo, tmp_path / "clone", "main", "develop", "change")
+    if room != "_every_claim":
+        given(clone, "develop")
+    asked = getattr(branch_room, room)
+    calls = 0
+    for failing in range(20):
+        left = iter(range(100))
+
+        def sometimes(*words: object, **named: object) -> object:
+            return Unknown(reason="no luck") if next(left) == failing else asked(*words, **named)  # noqa: B023
+
+        with monkeypatch.context() as patched:
+            patched.setattr(branch_room, room, sometimes)
+            found = ask(clone, setting="main") if room != "tree_of" else branch_room._every_claim(question_of(clone))
+        if next(left) <= failing:
+            break
+        calls += 1
+        assert "no luck" in reason(found)
+    assert calls > 0
+
+
+def question_of(repo: Repo) -> branch_room.Question:
+    return branch_room.Question(repository=repo.repository, head=repo.git("rev-parse", "HEAD"), named_at=named_at(repo), path=PATH)
+
+
+def test_git_fails_at_a_list_of_branches(repo: Repo) -> None:
+    """None of them is said to have no claim."""
+    question = question_of(repo)
+    (repo.folder / ".git/packed-refs").write_text("nonsense\n")
+    assert isinstance(branch_room._every_claim(question), Unknown)
+    assert isinstance(branch_room.undisputed(question, Resolved(ref="refs/heads/own", commit=question.head)), Unknown)
+
+
+def test_a_job_that_names_no_branch_needs_proof(repo: Repo, tmp_path: Path) -> None:
+    """The setting of what is checked out is none; a repository that is alone, --base and the remote's own word are."""
+    assert record(repo, pipeline=True).ref == "refs/heads/main"
+    clone = clone_of(repo, tmp_path / "clone", "main", "change")
+    assert record(clone).ref == "refs/remotes/origin/main"
+    assert "the job names no branch, and nothing in this clone proves that refs/remotes/origin/main is" in reason(ask(clone, pipeline=True))
+    assert record(clone, pipeline=True, job="main").ref == "refs/remotes/origin/main"
+    assert record(clone, pipeline=True, option="origin/main").ref == "refs/remotes/origin/main"
+    assert record(clone, pipeline=True, option=clone.git("rev-parse", "origin/main")).ref == "refs/remotes/origin/main"
+    given(clone, "main")
+    assert record(clone, pipeline=True).ref == "refs/remotes/origin/main"
+
+
+def test_a_base_of_unknown_history_counts_where_it_is_the_usual_one(repo: Repo, tmp_path: Path) -> None:
+    """A shallow clone cannot tell what else was named: main goes on, and cannot be approved on; another branch does not, unless the forge's says so."""
+    renamed(repo)
+    repo.git("branch", "main", "trunk~1")
+    clone = Repo.clone(f"file://{repo.folder}", tmp_path / "clone", "--depth", "1", "--no-single-branch")
+    clone.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    assert "is a shallow clone" in record(clone, option="origin/main").why_not_approvable
+    assert "is a shallow clone" in reason(ask(clone, option="origin/trunk"))
+    assert "is a shallow clone" in record(clone, option="origin/trunk", default="trunk").why_not_approvable
+    clone.git("branch", "develop", "origin/trunk")
+    assert "is a shallow clone" in record(clone, option="origin/trunk", default="develop").why_not_approvable
+
+
+def test_the_history_of_the_change_counts_where_the_branch_has_no_project(repo: Repo, tmp_path: Path) -> None:
+    """The change has left the branch of record for main, on which there is nothing yet."""
+    renamed(repo)
+    repo.git("switch", "--quiet", "-c", "left")
+    repo.commit({PATH: "project\n"}, who="sam")
+    repo.git("switch", "--quiet", "--orphan", "main")
+    repo.commit({"README": "x\n"})
+    clone = clone_of(repo, tmp_path / "clone", "main", "left")
+    assert "trunk, which the project file of this history names" in reason(ask(clone))
+    first = Repo(tmp_path / "first")
+    first.commit({"README": "x\n"})
+    first.git("switch", "--quiet", "-c", "change")
+    first.commit({PATH: "project\n"})
+    assert record(clone_of(first, tmp_path / "second", "main", "change")).ref == "refs/remotes/origin/main"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -161,43 +162,105 @@ def test_a_missing_commit_is_unknown(repo: Repo) -> None:
     assert f"the object {sam} is missing" in reason(newest_without(repo.repository, kim, sam))
 
 
-def test_clocks_that_run_backwards_leave_nobody_out(repo: Repo) -> None:
-    """Where the times lie, a commit of the base may be counted too, never one of the change left out."""
-    rng = random.Random(7)
-    ids = [repo.git("rev-parse", "HEAD")]
-    tree = repo.git("rev-parse", "HEAD^{tree}")
-    for number in range(120):
-        parents = [rng.choice(ids[-12:]) for _ in range(rng.choice((1, 1, 2)))]
-        date = f"{START + rng.randrange(10_000)} +0000"
-        words = [word for parent in dict.fromkeys(parents) for word in ("-p", parent)]
-        ids.append(repo.git("commit-tree", tree, *words, "-m", str(number), environ={"GIT_COMMITTER_DATE": date}))
-    repo.git("update-ref", "refs/heads/a", ids[-1])
-    repo.git("update-ref", "refs/heads/b", ids[-5])
-    parents_of = {line.split()[0]: line.split()[1:] for line in repo.git("rev-list", "--parents", "--all").splitlines()}
+TIMES = {
+    "one second": lambda number, rng: 0,
+    "two seconds": lambda number, rng: rng.randrange(2),
+    "backwards": lambda number, rng: -number,
+    "some a day behind": lambda number, rng: number - 86_400 * (rng.random() < 0.2),
+    "any": lambda number, rng: rng.randrange(10_000),
+}
+"""The time of the commit of this number."""
 
-    def reached(commit: str) -> set[str]:
-        seen: set[str] = set()
-        waiting = [commit]
+
+def woven(repo: Repo, rng: random.Random, times: Callable[[int, random.Random], int], count: int = 90) -> list[str]:
+    """Commits upon random ones of those before them, some of them merges, all below one branch; their ids."""
+    words: list[str] = []
+    for number in range(count):
+        parents = (
+            list(dict.fromkeys(rng.randrange(max(1, number - 10), number + 1) for _ in range(rng.choice((1, 1, 2))))) if number else []
+        )
+        parents = list(range(1, number + 1)) if number == count - 1 else parents
+        words.append(f"commit refs/heads/woven\nmark :{number + 1}\ncommitter jo <jo@firm.example> {START + times(number, rng)} +0000")
+        words.append(f"data {len(str(number))}\n{number}")
+        words += [f"{'merge' if at else 'from'} :{parent}" for at, parent in enumerate(parents)]
+        words.append("")
+    repo.git("fast-import", "--quiet", "--export-marks=marks", given="\n".join(words).encode())
+    return [line.split()[1] for line in (repo.folder / "marks").read_text().splitlines()][:-1]
+
+
+def reached(repo: Repo) -> Callable[[str], set[str]]:
+    """What git lists of a commit and all before it. Of a difference of two (``base..head``) git itself lists too much where times run backwards."""
+    parents = {line.split()[0]: line.split()[1:] for line in repo.git("rev-list", "--parents", "--all").splitlines()}
+
+    def all_of(commit: str) -> set[str]:
+        seen, waiting = set[str](), [commit]
         while waiting:
             at = waiting.pop()
             if at not in seen:
                 seen.add(at)
-                waiting += parents_of[at]
+                waiting += parents[at]
         return seen
 
-    known = [commit for commit in ids if commit in parents_of]
-    repository = repo.repository
-    for _ in range(150):
-        base, head = rng.choice(known), rng.choice(known)
+    return all_of
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_the_clocks_say_it_is_what_git_lists(seed: int, times: str, repo: Repo) -> None:
+    """Times that are equal, that run backwards, that are any: no commit of the change is left out, and none of the base counted."""
+    rng = random.Random(f"{seed} {times}")
+    ids = woven(repo, rng, TIMES[times])
+    all_of, repository = reached(repo), repo.repository
+    for _ in range(30):
+        base, head = rng.choice(ids), rng.choice(ids)
+        listed = all_of(head) - all_of(base)
         found = commits_between(repository, base, head)
         assert isinstance(found, tuple)
-        exact = reached(head) - reached(base)
-        assert {commit.id for commit in found} >= exact
-        assert {commit.id for commit in found} <= reached(head)
-        assert is_ancestor(repository, base, head) is (base in reached(head))
-        shared = reached(base) & reached(head)
-        newest = {commit for commit in shared if not any(commit != other and commit in reached(other) for other in shared)}
+        assert {commit.id for commit in found} == listed
+        assert is_ancestor(repository, head, base) is not bool(listed)
+        shared = all_of(base) & all_of(head)
+        newest = {commit for commit in shared if not any(commit != other and commit in all_of(other) for other in shared)}
         assert set(merge_bases(repository, base, head) or ()) == newest
+
+
+@pytest.mark.parametrize("beyond", [0, 2])
+def test_clocks_that_run_backwards_leave_nobody_out(beyond: int, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the look beyond what times say: a commit of the base may be counted too then, never one of the change left out."""
+    monkeypatch.setattr(commits_room, "_BEYOND", beyond)
+    rng = random.Random(beyond)
+    ids = woven(repo, rng, TIMES["any"])
+    all_of, repository = reached(repo), repo.repository
+    for _ in range(30):
+        base, head = rng.choice(ids), rng.choice(ids)
+        found = commits_between(repository, base, head)
+        assert isinstance(found, tuple)
+        assert {commit.id for commit in found} >= all_of(head) - all_of(base)
+        assert {commit.id for commit in found} <= all_of(head)
+
+
+def test_an_update_from_the_base_in_the_same_second_brings_nothing_of_it(repo: Repo) -> None:
+    """jo's branch takes main in, all within one second: jo's two commits, and nobody else's."""
+    repo.minutes -= 1
+    repo.commit(who="kim")
+    repo.git("switch", "--quiet", "-c", "change")
+    repo.minutes -= 1
+    repo.commit({"b": "1"}, who="jo")
+    repo.git("switch", "--quiet", "main")
+    repo.minutes -= 1
+    repo.commit({"a": "2"}, who="sam")
+    repo.git("switch", "--quiet", "change")
+    repo.git("merge", "--quiet", "-m", "update", "main", who="jo")
+    assert people(repo, "main", "change") == {"jo@firm.example"}
+    assert len(between(repo, "main", "change")) == 2
+
+
+def test_what_is_looked_at_beyond_may_be_missing(repo: Repo) -> None:
+    """A history that is cut below what times say may matter says nothing of it: the commits are known."""
+    lost = repo.commit()
+    base = repo.commit()
+    ids = [repo.commit(who="sam"), repo.commit(who="kim")]
+    (repo.folder / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    assert between(repo, base, ids[-1]) == ids[::-1]
 
 
 def test_what_a_branch_stood_at(repo: Repo) -> None:
@@ -255,7 +318,7 @@ def test_a_walk_that_fails_on_the_way_back(repo: Repo, monkeypatch: pytest.Monke
     ids = [repo.commit() for _ in range(12)]
     asked = commits_room._Walk.is_ancestor
     for failing in range(6):
-        left = iter(range(100))
+        left = iter(range(30))
 
         def sometimes(walk: commits_room._Walk, ancestor: str, descendant: str) -> bool | Unknown:
             return Unknown(reason="no luck") if next(left) == failing else asked(walk, ancestor, descendant)  # noqa: B023

@@ -145,6 +145,44 @@ def test_any_other_pipeline(environ: dict[str, str], system: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "branch", "default"),
+    [
+        ({"JENKINS_URL": "https://ci/", "CHANGE_TARGET": "main", "BRANCH_NAME": "PR-7"}, "main", ""),
+        ({"JENKINS_URL": "https://ci/", "BRANCH_NAME": "trunk", "BRANCH_IS_PRIMARY": "true"}, "", "trunk"),
+        ({"JENKINS_URL": "https://ci/", "BRANCH_NAME": "x"}, "", ""),
+        ({"TF_BUILD": "True", "SYSTEM_PULLREQUEST_TARGETBRANCH": "refs/heads/release/1"}, "release/1", ""),
+        ({"BITBUCKET_BUILD_NUMBER": "5", "BITBUCKET_PR_DESTINATION_BRANCH": "main"}, "main", ""),
+        ({"BUILDKITE": "true", "BUILDKITE_PULL_REQUEST_BASE_BRANCH": "next", "BUILDKITE_PIPELINE_DEFAULT_BRANCH": "main"}, "next", "main"),
+        ({"DRONE": "true", "DRONE_REPO_BRANCH": "main"}, "", "main"),
+        ({"CIRCLECI": "true", "CHANGE_TARGET": "x", "BRANCH_NAME": "x", "BRANCH_IS_PRIMARY": "true"}, "", ""),
+        ({"GITLAB_CI": "true", "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BRANCH": "x"}, "x", "main"),
+    ],
+)
+def test_what_else_a_job_tells_of_branches(environ: dict[str, str], branch: str, default: str) -> None:
+    """The target of a request, and the default branch: names, and no more than that. A variable of another system is none of its own."""
+    made = of(**environ)
+    assert (made.branch, made.default, made.request) == (branch, default, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "default"),
+    [
+        ('{"repository": {"default_branch": "trunk"}}', "trunk"),
+        ('{"repository": {"default_branch": 7}}', ""),
+        ('{"repository": 7}', ""),
+        ("[]", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_the_default_branch_at_github(content: str, default: str, tmp_path: Path) -> None:
+    """From the event's own file, of whatever event."""
+    file = tmp_path / "event.json"
+    file.write_text(content)
+    assert of(**GITHUB, GITHUB_EVENT_PATH=str(file)).default == default
+    assert of(**GITHUB).default == ""
+
+
+@pytest.mark.parametrize(
     "environ", [{}, {"CI": ""}, {"CI": "0"}, {"CI": "false"}, {"CI": "No"}, {"GITHUB_ACTIONS": "false"}, {"JENKINS_URL": ""}]
 )
 def test_a_person(environ: dict[str, str]) -> None:

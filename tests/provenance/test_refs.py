@@ -8,8 +8,8 @@ import pytest
 
 from amsctl.provenance.facts import Unknown
 from amsctl.provenance.git import Git
-from amsctl.provenance.refs import Resolved, branch_named, head, resolve
-from tests.provenance.repositories import Repo, reason
+from amsctl.provenance.refs import Resolved, branch_named, fetches_all, head, remotes_of, resolve, stands_alone
+from tests.provenance.repositories import Repo, found, reason
 
 
 @pytest.fixture
@@ -185,3 +185,103 @@ def test_a_head_that_git_cannot_read(repo: Repo, monkeypatch: pytest.MonkeyPatch
     repo.git("checkout", "--quiet", "--detach")
     without("rev-parse")
     assert "no rev-parse" in reason(head(repository))
+
+
+def test_a_branch_of_any_remote(repo: Repo) -> None:
+    """Whatever the remote is called, with a slash or where its setting is gone; the local one where no remote has it."""
+    at = repo.git("rev-parse", "HEAD")
+    for name in ("firm/limits", "upstream"):
+        repo.git("remote", "add", name, "/nowhere")
+    repo.git("update-ref", "refs/remotes/firm/limits/trunk", at)
+    repo.git("update-ref", "refs/remotes/gone/next", at)
+    assert remotes_of(repo.repository) == ("firm/limits", "gone", "upstream")
+    assert branch_named(repo.repository, "trunk") == Resolved(ref="refs/remotes/firm/limits/trunk", commit=at)
+    assert branch_named(repo.repository, "limits/trunk") is None
+    assert branch_named(repo.repository, "next") == Resolved(ref="refs/remotes/gone/next", commit=at)
+    repo.git("remote", "add", "origin", "/nowhere")
+    assert remotes_of(repo.repository) == ("origin", "firm/limits", "gone", "upstream")
+
+
+def test_remotes_that_differ(repo: Repo) -> None:
+    """The same commit is the same branch; another is unknown, unless the person has chosen a remote that has it."""
+    at = repo.git("rev-parse", "HEAD")
+    other = repo.commit({"x": "1"})
+    for ref in ("refs/remotes/origin/trunk", "refs/remotes/upstream/trunk"):
+        repo.git("update-ref", ref, at)
+    assert branch_named(repo.repository, "trunk") == Resolved(ref="refs/remotes/origin/trunk", commit=at)
+    repo.git("update-ref", "refs/remotes/upstream/trunk", other)
+    said = reason(branch_named(repo.repository, "trunk"))
+    assert "trunk is not the same branch at every remote: refs/remotes/origin/trunk and refs/remotes/upstream/trunk" in said
+    assert "--base, as in refs/remotes/origin/trunk" in said
+    repo.git("config", "checkout.defaultRemote", "nowhere")
+    assert isinstance(branch_named(repo.repository, "trunk"), Unknown)
+    repo.git("config", "checkout.defaultRemote", "origin")
+    assert branch_named(repo.repository, "trunk") == Resolved(ref="refs/remotes/origin/trunk", commit=at)
+    repo.git("config", "branch.trunk.remote", "upstream")
+    assert branch_named(repo.repository, "trunk") == Resolved(ref="refs/remotes/upstream/trunk", commit=other)
+    repo.git("config", "branch.trunk.remote", "elsewhere")
+    assert isinstance(branch_named(repo.repository, "trunk"), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("specs", "all_of_it"),
+    [
+        ((), False),
+        (("+refs/heads/*:refs/remotes/origin/*",), True),
+        (("refs/*:refs/*",), True),
+        (("+refs/heads/main:refs/remotes/origin/main", "refs/heads/*:refs/remotes/origin/*"), True),
+        (("+refs/heads/main:refs/remotes/origin/main",), False),
+        (("+refs/heads/*:refs/remotes/origin/*", "^refs/heads/main"), False),
+        (("+refs/heads/r*:refs/remotes/origin/r*",), False),
+    ],
+)
+def test_what_a_remote_is_set_up_to_fetch(specs: tuple[str, ...], all_of_it: bool, repo: Repo) -> None:
+    """Every branch, or not."""
+    for spec in specs:
+        repo.git("config", "--add", "remote.origin.fetch", spec)
+    assert fetches_all(repo.repository, "origin") is all_of_it
+
+
+@pytest.mark.parametrize("trace", ["a remote", "a remote without an address", "a branch", "a fetch", "an end", "a fetch beside a worktree"])
+def test_a_repository_that_has_come_from_elsewhere(trace: str, repo: Repo, tmp_path: Path) -> None:
+    """Any of these tells that there may be more of it."""
+    assert stands_alone(repo.repository) is True
+    linked = tmp_path / "linked"
+    repo.git("worktree", "add", "--quiet", "--detach", str(linked))
+    assert stands_alone(found(linked)) is True
+    if trace == "a remote":
+        repo.git("remote", "add", "up", "/nowhere")
+    elif trace == "a remote without an address":
+        repo.git("config", "remote.up.fetch", "+refs/heads/x:refs/heads/x")
+    elif trace == "a branch":
+        repo.git("update-ref", "refs/remotes/up/main", "HEAD")
+    elif trace == "an end":
+        (repo.folder / ".git/shallow").write_text(repo.git("rev-parse", "HEAD") + "\n")
+    else:
+        repo.git("fetch", "--quiet", str(repo.folder), "HEAD")
+    assert stands_alone(found(linked) if "worktree" in trace else repo.repository) is False
+
+
+def test_settings_that_git_cannot_read_are_unknown(repo: Repo) -> None:
+    """Which remotes there are, what they fetch, whether there are any."""
+    repository = repo.repository
+    with (repo.folder / ".git/config").open("a") as config:
+        config.write("[remote\n")
+    for answer in (remotes_of(repository), stands_alone(repository), fetches_all(repository, "origin"), branch_named(repository, "main")):
+        assert isinstance(answer, Unknown)
+
+
+def test_git_fails_at_a_list_of_remotes(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or at the remote that was chosen."""
+    at, other = repo.git("rev-parse", "HEAD"), repo.commit({"x": "1"})
+    repo.git("update-ref", "refs/remotes/origin/trunk", at)
+    repo.git("update-ref", "refs/remotes/upstream/trunk", other)
+    asked = Git.ask
+    for failing in ("refs/remotes/", "branch.trunk.remote", "checkout.defaultRemote"):
+
+        def sometimes(git: Git, *words: str, none: int | None = None) -> bytes | Unknown | None:
+            return Unknown(reason="no luck") if words[-1] == failing else asked(git, *words, none=none)  # noqa: B023
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Git, "ask", sometimes)
+            assert "no luck" in reason(branch_named(repo.repository, "trunk"))
