@@ -320,5 +320,7 @@ def test_a_signer_is_told_what_was_not_checked(fresh: Estates, monkeypatch: pyte
     monkeypatch.setattr(socket.socket, "connect", unreachable)
     ran = one.run("-C", str(one.root), "approve", str(path), "--key", str(one.keys["kim"]), stdin="no\n", terminal=True)
     assert ran.code == 8
-    told = ran.err.index("not checked: the live values, the calls and whether they are what the manifests give")
-    assert told < ran.err.index("Approve this plan?")
+    told = " ".join(ran.err.split())  # at a terminal, words are wrapped
+    assert told.index("not checked: the live values, the calls and whether they are what the manifests give") < told.index(
+        "Approve this plan?"
+    )
