@@ -29,6 +29,7 @@ from amsctl.config import (
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsError, ApprovalMissing, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
+from amsctl.operations.derivation import outlived
 from amsctl.planning.approvals import approval_need
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
@@ -335,18 +336,19 @@ def assembled(
 ) -> Plan:
     """The plan of a run from the plans of its accounts."""
     safeguards = wish.project.safeguards if wish.base is None or wish.base.safeguards is None else wish.base.safeguards
+    expires_at = stamp(clock, later_seconds=wish.project.plan_valid_hours * 3600)
     return assemble(
         parts,
         target=target_of(wish.project, wish.environment),
         origin=Origin(manifests_sha256=manifests_hash(wish.desired), git=wish.git, selection=wish.selection, base=base),
         created_at=stamp(clock),
-        expires_at=stamp(clock, later_seconds=wish.project.plan_valid_hours * 3600),
+        expires_at=expires_at,
         tool_version=version(),
         safeguards=safeguards,
         protected=protected,
         labels=labels,
         past=past,
-        told=wish.told,
+        told=(*wish.told, *outlived(wish.project, wish.environment.calendar, wish.environment.name, expires_at)),
         unlimited_shown_as=wish.environment.assumptions.unlimited_shown_as,
     )
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,60 @@ def window_closed(one: Estate, asked: Asked) -> None:
     for name, spans in (("day", 'from: "00:00", to: "23:00"'), ("night", 'from: "22:00", to: "01:00"')):
         head = "  windows:\n" if name == "day" else ""
         setting(one, f"{head}    - {{name: {name}, effect: deny, timeZone: UTC, weekly: {{{days}, {spans}}}}}\n")
+
+
+def closed_at_the_end(one: Estate, asked: Asked) -> None:
+    """The project is closed for an hour when a plan that is made now expires, and the plan says so."""
+    begins = datetime.now(UTC) + timedelta(hours=23, minutes=30)
+    span = f'from: "{begins:%H:%M}", to: "{begins + timedelta(hours=1):%H:%M}"'
+    setting(one, f"  windows:\n    - {{name: night, effect: deny, timeZone: UTC, weekly: {{days: [{begins:%a}], {span}}}}}\n")
+
+
+def replanned_closed(one: Estate, asked: Asked) -> None:
+    closed_at_the_end(one, asked)
+    one.planned()
+    asked.plan = one.plan
+    assert "plan-outlived" in [finding["code"] for finding in asked.plan["findings"]]
+
+
+@case("plain", 0)
+def closed_when_the_plan_expires(one: Estate, asked: Asked) -> None:
+    replanned_closed(one, asked)
+
+
+@case("commit", 4)
+def closed_when_the_plan_expires_and_not_told(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: closed_at_the_end(one, asked))
+    replanned(one, asked)
+    asked.plan["findings"] = [finding for finding in asked.plan["findings"] if finding["code"] != "plan-outlived"]
+    asked.plan = followed(asked.plan)
+
+
+@case("plain", 4)
+def closed_when_the_plan_expires_in_other_words(one: Estate, asked: Asked) -> None:
+    replanned_closed(one, asked)
+    (told,) = (finding for finding in asked.plan["findings"] if finding["code"] == "plan-outlived")
+    told["message"] = "CHECKED: nothing in this plan lets more through"
+    asked.plan = followed(asked.plan)
+
+
+@case("plain", 4)
+def windows_taken_away_since(one: Estate, asked: Asked) -> None:
+    """As with guards: where there is no branch of record, the project file is that of the moment."""
+    path = one.root / "amsctl.yaml"
+    said = path.read_text()
+    replanned_closed(one, asked)
+    path.write_text(said)
+
+
+@case("commit", 0)
+def windows_taken_away_on_main(one: Estate, asked: Asked) -> None:
+    """The plan says what main said when it was made."""
+    said = (one.root / "amsctl.yaml").read_text()
+    on_main(one, lambda: closed_at_the_end(one, asked))
+    replanned(one, asked)
+    assert "plan-outlived" in [finding["code"] for finding in asked.plan["findings"]]
+    on_main(one, lambda: (one.root / "amsctl.yaml").write_text(said) and None)
 
 
 @case("plain", 7)
@@ -621,7 +676,7 @@ def prepared(name: str, original: Estate, folder: Path) -> tuple[Estate, Path, A
 
 def plain(text: str) -> str:
     """A message without what differs from one second to the next: commits, digests and times."""
-    return re.sub(r"\b[0-9a-f]{7,64}\b|\d{4}-\d\d-\d\dT[0-9:.]+Z|\d{8}T\d{6}Z-[0-9a-f]+", "#", text)
+    return re.sub(r"\b[0-9a-f]{7,64}\b|\d{4}-\d\d-\d\d[T ][0-9:.]+Z?|\d{8}T\d{6}Z-[0-9a-f]+", "#", text)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
