@@ -21,10 +21,16 @@ def read_regular(path: str, most_bytes: int) -> bytes:
     """The bytes of a regular file (links are followed). OSError where it cannot be read, NotRegular where it is none or has more than ``most_bytes``."""
     # Without waiting: to open a pipe waits for whoever writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise NotRegular("not a regular file")
-        content = stream.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise NotRegular(f"more than {most_bytes:,} bytes")
+        content = b""
+        if status.st_size <= most_bytes:
+            with open(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(most_bytes + 1)
+        if max(status.st_size, len(content)) > most_bytes:
+            raise NotRegular(f"more than {most_bytes:,} bytes")
+    finally:
+        os.close(descriptor)
     return content

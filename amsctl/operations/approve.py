@@ -96,9 +96,14 @@ def checked(file: PlanFile, sources: Sources, environ: Mapping[str, str], signin
 
 
 def _environment(plan: Plan, sources: Sources, environ: Mapping[str, str]) -> tuple[Environment | None, ConfigError | None]:
+    """The environment of the plan, or why it cannot be read: it wants variables that only the pipeline has. ConfigError where the project has none of that
+    name, which is no plan of the project's.
+    """
     try:
         return sources.environment(plan.target.environment, environ), None
     except ConfigError as problem:
+        if plan.target.environment not in sources.project.environments:
+            raise
         return None, problem
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from amsctl.provenance.pipeline import pipeline_of
+from amsctl.unicodes import readable
 
 
 def user() -> str:
-    """The operating system's name of whoever runs this process; empty where it has none."""
+    """The operating system's name of whoever runs this process; empty where it has none. It proves nothing, so one that is no Unicode is written otherwise."""
     try:
-        return getpass.getuser()
+        return readable(getpass.getuser())
     except (KeyError, OSError):
         return ""
 
@@ -26,7 +27,7 @@ def asker(environ: Mapping[str, str]) -> str:
 
 def host() -> str:
     """This machine's name."""
-    return socket.gethostname()
+    return readable(socket.gethostname())
 
 
 def who(environ: Mapping[str, str], *, principal: str, git_author: str | None) -> dict[str, object]:

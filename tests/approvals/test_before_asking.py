@@ -120,6 +120,29 @@ def test_nobody_is_asked(
     assert list(limits.root.parent.glob("*.approval.json")) == []
 
 
+def test_a_plan_for_no_environment_of_the_project(run: Run, limits: Repository) -> None:
+    """That the AMS cannot be asked is said where variables are missing; of an environment that nobody knows nothing is signed."""
+    file = edited(planned(run, limits), lambda plan: replace(plan, target=replace(plan.target, environment="other")))
+    ran = approve(run, limits, file)
+    assert (ran.code, "no environment is called other" in ran.err, asked(ran)) == (1, True, False), ran.err
+
+
+def test_an_environment_that_cannot_be_read_is_said(run: Run, limits: Repository) -> None:
+    """An approver has not the pipeline's credentials: the target and all that is live is not looked at."""
+    text = (limits.root / "amsctl.yaml").read_text()
+    file = planned(run, limits)
+    on_main(
+        limits,
+        lambda: limits.write(
+            "amsctl.yaml", re.sub(r"auth: .*", 'auth: {type: basic, clientId: "${OURS}", clientSecret: "${THEIRS}"}', text)
+        ),
+    )
+    ran = approve(run, limits, file)
+    assert unchecked(ran)[0].startswith(
+        "the target, the live values, the calls and whether they are what the manifests give: the AMS cannot be asked ("
+    )
+
+
 def test_main_becomes_stricter_while_a_person_thinks(run: Run, limits: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list of signers is that of the moment at which is signed."""
     file, lines = planned(run, limits), (limits.root / "approvers").read_text().splitlines(keepends=True)
