@@ -192,8 +192,9 @@ def test_a_broken_key_is_none(tmp_path: Path) -> None:
     """Base64 that is none in what calls itself a private key of OpenSSH."""
     if KEYGEN is None:
         pytest.skip("ssh-keygen is not here")
-    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n")
-    assert foresight(KEYGEN, str(tmp_path / "key")) is KEYGEN
+    for text in ("abc", "AAAA", "b3BlbnNzaC1rZXktdjEA"):  # no Base64, another beginning, nothing behind it
+        (tmp_path / "key").write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{text}\n-----END OPENSSH PRIVATE KEY-----\n")
+        assert foresight(KEYGEN, str(tmp_path / "key")) is KEYGEN
 
 
 # --- the ledger ---
@@ -254,6 +255,14 @@ def test_a_rollback_is_derived_from_the_ledger(run: Run, limits: Repository) -> 
     assert "the calls of the rollback: this plan takes back a run that the ledger here does not know" in unchecked(
         approve(run, limits, file)
     )
+
+
+def test_an_account_that_moved_is_not_signed_for(run: Run, limits: Repository, ams: Sandbox) -> None:
+    """What changes is read again: another value than the plan saw ends it."""
+    file = planned(run, limits)
+    ams.book.put("DV10121801A", "3N1", "CJ.FUT.NYMEX", (324, 568, 9000, 2000))
+    ran = approve(run, limits, file)
+    assert (ran.code, "on what is live now" in ran.err, asked(ran)) == (4, True, False), ran.err
 
 
 # --- accounts that do not change ---
