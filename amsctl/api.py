@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifests:
-    """A limits repository, read and found to be right: whose rules hold, what it wants, and where that comes from."""
+    """A limits repository, read and found to be right: whose rules hold, what it wants, and where that comes from. ``directory`` and ``base`` are how it was
+    asked for: whose rules hold is asked again, by them, when something is to be written.
+    """
 
     sources: Sources
     material: Material
     selection: Selection
+    directory: str
+    base: str | None = None
 
     @property
     def project(self) -> Project:
@@ -76,7 +80,7 @@ def load_manifests(
     sources = sources_of(directory, os.environ if environ is None else environ, option=base)
     selection = Selection(paths=tuple(paths), accounts=tuple(accounts), labels=tuple(labels))
     material = material_of(sources, selection, folder=sources.project.root)
-    return Manifests(sources=sources, material=material, selection=selection)
+    return Manifests(sources=sources, material=material, selection=selection, directory=os.path.abspath(directory), base=base)
 
 
 def read_live(manifests: Manifests, environment: str | None = None, *, environ: Mapping[str, str] | None = None) -> Live:
@@ -121,7 +125,7 @@ def plan(manifests: Manifests, live: Live, *, base: str | None = None, environ: 
     environ = os.environ if environ is None else environ
     if base is not None:
         again = load_manifests(
-            manifests.sources.here.root,
+            manifests.directory,
             paths=manifests.selection.paths,
             accounts=manifests.selection.accounts,
             labels=manifests.selection.labels,
@@ -177,7 +181,8 @@ def apply(
     barrier: str | None = None,
 ) -> Report:
     """Carry out ``plan``, recorded in the project's ledger, and report on every step. It is carried out exactly, or refused before the first write, by the
-    door that the command line comes through.
+    door that the command line comes through. Of ``manifests`` it takes where they are and which branch was named: whose rules hold, and what the checkout
+    says, is read anew, however long ago they were loaded.
 
     ``approved`` must be true: calling this is the approval, and there is nobody to ask. ``overrides`` are ``GUARD@DIGEST`` texts, ``given``
     the approvals that the project asks for, where it asks for any (ApprovalMissing when they are not enough). Stale
@@ -196,10 +201,11 @@ def apply(
     environ = os.environ if environ is None else environ
     file = plan if isinstance(plan, PlanFile) else PlanFile.of(plan)
     brought = given or Given()
+    sources = sources_of(manifests.directory, environ, option=manifests.base)  # not those of then: main may have become stricter
     request = operation.ApplyRequest(
         file=file,
-        sources=manifests.sources,
-        environment=manifests.sources.environment(file.plan.target.environment, environ),
+        sources=sources,
+        environment=sources.environment(file.plan.target.environment, environ),
         evidence=Evidence(
             approvals=brought.approvals,
             reviews=brought.reviews,
@@ -210,6 +216,6 @@ def apply(
     )
     clock, takes_back = SystemClock(), file.plan.origin.rollback is not None
     early = None if takes_back else operation.reviewed(request, None, clock)  # refused before a ledger is made
-    with project_ledger(manifests.sources.project, environ) as ledger:
+    with project_ledger(sources.project, environ) as ledger:
         ready = early if early is not None else operation.reviewed(request, ledger, clock)
         return flow.run(operation.apply(request, ready, ledger))

@@ -73,11 +73,18 @@ class Auth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Own CA bundle and client certificate, as paths. Verification itself cannot be switched off."""
+    """Own CA bundle and client certificate, as paths. Verification itself cannot be switched off. ``written`` is how a path that came from an environment
+    variable is written in the project file, by the name of its setting: what a variable holds is not shown.
+    """
 
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    written: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self, setting: str, path: str | None) -> str:
+        """How a message names the file of a setting."""
+        return f"tls.{setting}: {self.written.get(setting, path)}"
 
 
 class UnlimitedAs(StrEnum):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+import re
+from typing import Final, NoReturn
 
 from amsctl.errors import PlanFileError
+from amsctl.unicodes import readable
 
 
 def json_value(content: bytes, path: str) -> object:
     """The JSON value that the bytes of a file hold. Strict: UTF-8, no member twice, no NaN, no fractions. Raises PlanFileError."""
     try:
-        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_no_float)
+        text = content.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_no_float)
+        if _HALF.search(text) is not None:  # half of a pair may stand alone, which no text can be written with
+            _check_texts(value)
+        return value
     except UnicodeDecodeError as error:
         raise PlanFileError("the file is not UTF-8", where=f"{path}, byte {error.start:,}") from None
     except json.JSONDecodeError as error:
@@ -22,6 +28,16 @@ def json_value(content: bytes, path: str) -> object:
         raise PlanFileError(f"the file is not JSON that can be trusted: {error}", where=path) from None
     except RecursionError:
         raise PlanFileError("the file is nested too deeply", where=path) from None
+
+
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _check_texts(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a text in it is not valid Unicode: {readable(error.object[error.start : error.end])}") from None
 
 
 class _Twice(ValueError):

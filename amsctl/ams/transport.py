@@ -30,6 +30,7 @@ from amsctl.ams.body import Inflater, NotUsable
 from amsctl.config import Environment, Tls
 from amsctl.errors import AmsError, AmsMalformed, AmsNoAnswer, AmsUnreachable, ConfigError
 from amsctl.masking import Masks
+from amsctl.regular import read_regular
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -105,6 +106,8 @@ class Origin:
         return f"{self.scheme}://{self.netloc}"
 
 
+_MOST_PEM: Final = 16 * 1024 * 1024
+"""Of a file of certificates: those of all authorities of the world have a quarter of one."""
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _NUMERIC: Final = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$")
 _LONE_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -517,21 +520,38 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    what, wanted = "the CA file cannot be used", "a file of PEM certificates"
+    if tls.ca_file is not None:
+        _check_file(tls, "caFile", tls.ca_file, what, wanted)
     try:
         if tls.ca_file is None:
             _load_fixed_store(context)
         else:
             context.load_verify_locations(cafile=tls.ca_file)
     except (OSError, ssl.SSLError):
-        raise ConfigError("the CA file cannot be used", where=tls.ca_file, expected="a file of PEM certificates") from None
+        raise ConfigError(what, where=tls.shown("caFile", tls.ca_file), expected=wanted) from None
     if tls.certificate_file is not None:
+        what, wanted = "the client certificate cannot be used", "PEM files of a certificate and its unencrypted key"
+        _check_file(tls, "certificateFile", tls.certificate_file, what, wanted)
+        if tls.key_file is not None:
+            _check_file(tls, "keyFile", tls.key_file, "the key of the client certificate cannot be used", wanted)
         try:
             # An encrypted key must fail, not ask on the terminal.
             context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
         except (OSError, ssl.SSLError):
-            expected = "PEM files of a certificate and its unencrypted key"
-            raise ConfigError("the client certificate cannot be used", where=tls.certificate_file, expected=expected) from None
+            raise ConfigError(what, where=tls.shown("certificateFile", tls.certificate_file), expected=wanted) from None
     return context
+
+
+def _check_file(tls: Tls, setting: str, path: str, what: str, wanted: str) -> None:
+    """ConfigError unless a setting names a regular file that has an end: OpenSSL, which reads it next, waits for a pipe and reads a device for ever."""
+    try:
+        read_regular(path, _MOST_PEM)
+    except (OSError, ValueError) as problem:
+        found = problem.strerror if isinstance(problem, OSError) and problem.strerror else type(problem).__name__
+        raise ConfigError(
+            what, where=tls.shown(setting, path), expected=wanted, found=found, hint="name a file of PEM texts, by its absolute path"
+        ) from None
 
 
 def _load_fixed_store(context: ssl.SSLContext) -> None:

@@ -147,6 +147,7 @@ def _fresh(session: Session, accounts: tuple[str, ...], labels: tuple[str, ...],
     if auto_approve:
         return opened, "--auto-approve"
     _ask(session)
+    session.look_again()
     flow.check_age(plan, SystemClock())  # who answers a day later has not seen what is there now
     return opened, f"yes at the terminal, by {user()}"
 

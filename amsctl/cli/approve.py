@@ -50,7 +50,7 @@ def command(
     from amsctl.ams.clock import SystemClock
     from amsctl.approvals.approval import approval_text
     from amsctl.operations import flow
-    from amsctl.operations.approve import approve, checked
+    from amsctl.operations.approve import Signing, approve, checked
 
     session.base = base
     opened, clock = open_plan(file), SystemClock()
@@ -63,8 +63,8 @@ def command(
             hint=f"look at this one (amsctl show), and name its digest, {flow.OVERRIDE_DIGITS} digits or all of it, if you approve it",
         )
     verdict_sha256 = None if verdict is None else _verdict(verdict, plan.digest)
-    chosen = _key(session, key)
-    found = checked(opened, session.sources(), session.environ, clock)
+    signing = Signing(key=_key(session, key), verdict_sha256=verdict_sha256, reason=reason)
+    found = checked(opened, session.sources(), session.environ, signing, clock)
     for one in found.unchecked:
         session.console.warn(f"not checked: {one}")
     if digest is None:
@@ -72,7 +72,8 @@ def command(
     note_makers(session, plan)
     if digest is None:
         _ask(session)
-    approval = approve(found, session.sources(), chosen, clock, verdict_sha256=verdict_sha256, reason=reason)
+        session.look_again()
+    approval = approve(found, session.sources(), session.environ, signing, clock)
     path = out or approval_file(file, approval.statement.by)
     write_atomically(path, [approval_text(approval)], private=True)
     session.console.note(f"approved by {approval.statement.by} until {approval.statement.expires_at}")

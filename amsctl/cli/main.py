@@ -16,8 +16,9 @@ import click
 from amsctl.cli.console import Console
 from amsctl.cli.session import Session
 from amsctl.cli.shell import build
-from amsctl.errors import AmsctlError, ExitCode, ManifestErrors
+from amsctl.errors import AmsctlError, ExitCode, ManifestErrors, UsageError
 from amsctl.masking import quoted
+from amsctl.unicodes import is_unicode, readable
 from amsctl.views.escape import visible, visible_lines
 
 PROGRAM: Final = "amsctl"
@@ -42,7 +43,7 @@ def run(argv: Sequence[str], console: Console) -> int:
     """One command line; everything raised is translated here and nowhere else."""
     try:
         with _folder_kept(), _terminate_as_exception(), _quiet_finalisers():
-            result = _invoke(argv, console)
+            result = _invoke(_checked(argv), console)
     except click.exceptions.Exit as done:
         return done.exit_code
     except ManifestErrors as error:
@@ -67,6 +68,25 @@ def run(argv: Sequence[str], console: Console) -> int:
     except Exception as error:  # the boundary: no traceback reaches a user
         return _defect(console, error)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _checked(argv: Sequence[str]) -> list[str]:
+    """The arguments, which must be Unicode. UsageError names the first that is not; why writes are stopped is written as well as it can be, since they must be
+    stopped whatever the reason is called.
+    """
+    words: list[str] = []
+    for number, word in enumerate(argv, 1):
+        emergency = "freeze" in words and (words[-1] == "--reason" or word.startswith("--reason="))
+        if not is_unicode(word) and not emergency:
+            raise UsageError(
+                "an argument is not valid Unicode",
+                where=f"argument {number}",
+                expected="UTF-8",
+                found=quoted(readable(word)),
+                hint="write it in UTF-8; a file or folder of such a name is to be renamed",
+            )
+        words.append(readable(word))
+    return words
 
 
 def _invoke(argv: Sequence[str], console: Console) -> object:

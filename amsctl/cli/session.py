@@ -50,6 +50,10 @@ class Session:
             self._sources = sources_of(self.named, self.environ, option=self.base)
         return self._sources
 
+    def look_again(self) -> None:
+        """Forget whose rules hold here: a person was asked, and the branch of record may have moved while they thought."""
+        self._sources = None
+
     def project(self) -> Project:
         """The project file that rules: that of the branch of record, or of the run's folder where there is none."""
         return self.sources().project

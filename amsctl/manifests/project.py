@@ -579,7 +579,8 @@ def _tls(environment: Map, expand: Expand, root: str) -> Tls:
         text = _expanded(node, key, expand)
         return os.path.join(root, os.path.expanduser(text)) if text is not None else None
 
-    return Tls(ca_file=path("caFile"), certificate_file=path("certificateFile"), key_file=path("keyFile"))
+    written = {key: scalar_at(node, key)[0] for key in node.entries if "${" in scalar_at(node, key)[0]}
+    return Tls(ca_file=path("caFile"), certificate_file=path("certificateFile"), key_file=path("keyFile"), written=written)
 
 
 def _assumptions(environment: Map) -> Assumptions:

@@ -224,10 +224,19 @@ def keygen_of(sources: Sources) -> Callable[[], Keygen]:
 
 
 def signed(
-    plan: Plan, sources: Sources, rules: Sequence[RuleSet], key: str, clock: Clock, *, verdict_sha256: str | None, reason: str | None
+    plan: Plan,
+    sources: Sources,
+    rules: Sequence[RuleSet],
+    key: str,
+    clock: Clock,
+    *,
+    verdict_sha256: str | None,
+    reason: str | None,
+    keygen: Callable[[], Keygen] | None = None,
 ) -> Approval:
     """An approval of a plan, signed with a key. ApprovalMissing when the project asks for none that is signed, or it would not count: the key is not
-    on the list, or belongs to a person who made the change.
+    on the list, or belongs to a person who made the change. ``keygen`` finds
+    what stands in for ssh-keygen (``approvals.foreseen``: what would be said of a signature).
     """
     asked = [one for rule_set in rules if (one := safeguards_of(rule_set, plan.target.environment).approvals) is not None]
     if not asked:
@@ -253,4 +262,4 @@ def signed(
         verdict_sha256=verdict_sha256,
         reason=reason,
     )
-    return sign(draft, case, key, keygen=keygen_of(sources)(), now=datetime.fromtimestamp(clock.wall(), UTC))
+    return sign(draft, case, key, keygen=(keygen or keygen_of(sources))(), now=datetime.fromtimestamp(clock.wall(), UTC))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from amsctl.ledger.store import Ledger
     from amsctl.ledger.values import Run
     from amsctl.manifests.load import Desired
+    from amsctl.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +64,23 @@ def environment_of(file: PlanFile, asked: str | None) -> str:
 
 def reviewed(request: ApplyRequest, ledger: Ledger | None, clock: Clock) -> Reviewed:
     """The plan of the request, once everything that needs no AMS speaks for it. ``ledger`` is where the run of a rollback is looked up."""
-    rollback, way_back = request.file.plan.origin.rollback, None
-    if rollback is not None and ledger is not None:
-        way_back = LedgerWayBack(
-            run=_run_of(ledger, rollback.run),
-            sources=request.sources,
-            environment=request.environment,
-            ledger=ledger,
-            clock=clock,
-            desired=beside_rollback(request.file.plan, request.sources),
-        )
+    way_back = way_back_of(request.file.plan, request.sources, request.environment, ledger, clock)
     return review(request.file, request.sources, request.environment, request.evidence, clock, here=request.here, way_back=way_back)
+
+
+def way_back_of(plan: Plan, sources: Sources, environment: Environment, ledger: Ledger | None, clock: Clock) -> LedgerWayBack | None:
+    """How the plan of a rollback follows from the ledger; ``None`` of another plan, and where there is no ledger. Stale where it does not know the run."""
+    rollback = plan.origin.rollback
+    if rollback is None or ledger is None:
+        return None
+    return LedgerWayBack(
+        run=_run_of(ledger, rollback.run),
+        sources=sources,
+        environment=environment,
+        ledger=ledger,
+        clock=clock,
+        desired=beside_rollback(plan, sources),
+    )
 
 
 def _run_of(ledger: Ledger, name: str) -> Run:

@@ -19,13 +19,23 @@ from amsctl.applying.means import stamp
 from amsctl.applying.resuming import holds
 from amsctl.applying.state import state_of
 from amsctl.concurrently import for_each
-from amsctl.config import Approvals, Environment, GuardName, Project
+from amsctl.config import Approvals, Calendar, Environment, GuardName, Project
 from amsctl.diagnostics import Severity
 from amsctl.errors import ConfigError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import AccountKey, DesiredAccount, Firm, LiveAccount, UnsetMeans
 from amsctl.operations.agreement import agreed
 from amsctl.operations.behind import check_not_behind
-from amsctl.operations.derivation import ABOUT_SOURCES, NOT_APPROVABLE, Derived, check_derived, identity, stated_safeguards
+from amsctl.operations.derivation import (
+    ABOUT_SOURCES,
+    NOT_APPROVABLE,
+    Derived,
+    check_derived,
+    check_outlived,
+    check_stated,
+    findings_by_account,
+    identity,
+    stated_safeguards,
+)
 from amsctl.operations.flow import (
     BaseBranch,
     check_age,
@@ -172,6 +182,8 @@ def review(
             check_policies(plan, one.project.safeguards, clock)
         approvals = agree()
     _check_safeguards(plan, sources)
+    if signing or not resuming:  # windows are widened so that a run can be gone on with: its plan was judged when it began
+        check_outlived(plan, _ways(plan, sources, environment))
     base, told = _of_base(plan, sources, wanted, here, resuming=resuming)
     return Reviewed(
         plan=plan,
@@ -477,6 +489,22 @@ def _rules_since(plan: Plan, sources: Sources) -> Iterator[RuleSet]:
     yield from () if isinstance(path, Unknown) else rules_along(sources, reversed(path))
 
 
+def _ways(plan: Plan, sources: Sources, environment: Environment | None) -> Iterator[tuple[Project, Calendar]]:
+    """The windows and calendars that the plan may have been made under. None of a rollback, which tells no closure; and none may be gone by of a plan that
+    was made without a branch of record, of which nobody knows what the project file said then.
+    """
+    never = (replace(sources.project, windows=()), Calendar.NONE)
+    if plan.origin.rollback is not None:
+        yield never
+        return
+    if environment is not None:
+        yield sources.project, environment.calendar
+    for rules in _rules_since(plan, sources):
+        yield from ((rules.project, calendar) for calendar in Calendar if environment is None or rules.project != sources.project)
+    if plan.origin.base is None:
+        yield never
+
+
 def _of_base(
     plan: Plan, sources: Sources, wanted: Desired | None, here: Desired | None, *, resuming: bool
 ) -> tuple[BaseBranch | None, tuple[Finding, ...] | None]:
@@ -659,7 +687,7 @@ async def _derive(
                 )
     derived = _Derived()
     assert reviewed.environment is not None
-    rules = rules_of(reviewed.project, reviewed.environment)
+    rules, stated = rules_of(reviewed.project, reviewed.environment), findings_by_account(plan)
     observed = {seen.account_key: seen for seen in plan.observed}
     by_account: dict[AccountKey, list[Change]] = {}
     for change in plan.changes:
@@ -683,6 +711,8 @@ async def _derive(
         derived.labels[key] = {*labels_of(account)}
         if account.protected:
             derived.protected.add(key)
+        if key not in changed and key in stated:
+            check_stated(stated[key], account, key, rules)
     base = held_by_base(reviewed.base, () if reviewed.base is None else await reader.firms(), derived.protected, derived.labels)
     derived.unprotected = () if base is None else base.unprotected
     derived.left = frozenset(written) - (changed - leave)

@@ -1,9 +1,9 @@
 """A plan, assembled again from what it follows from, and held against what the plan file says, byte for byte: what differs was not derived, and refuses.
 
 What cannot be derived is taken from the plan file, and decides nothing (docs/explanation.md, "What of a plan is derived again"): when it was made and its
-accounts were read, whether a closure outlives it, the version of the tool, who started the planning job, the part of the repository that was selected, the
+accounts were read, the version of the tool, who started the planning job, the part of the repository that was selected, the
 numbers and findings of accounts that do not change, the use of the day, and the values of the past. The last three are measured again where a guard or an
-account is judged by them.
+account is judged by them; a finding about an account that does not change is one that its manifest and some answer of the AMS give, and never free text.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, TypeVar
 
-from amsctl.config import Approvals, Safeguards, UnlimitedShownAs
+from amsctl.config import Approvals, Calendar, Project, Safeguards, UnlimitedShownAs
+from amsctl.diagnostics import Severity
 from amsctl.errors import Stale
-from amsctl.model import AccountKey
+from amsctl.model import AccountKey, DesiredAccount, Phase
 from amsctl.planning.arrange import AccountPlan, assemble
 from amsctl.planning.codec import encode_members
+from amsctl.planning.diff import Rules
 from amsctl.planning.guards import guards_in
 from amsctl.planning.plan import Change, Finding, Plan, Target
 from amsctl.planning.points import Known, points_of
+from amsctl.planning.wording import unsaid
 
 _T = TypeVar("_T")
 NOT_APPROVABLE: Final = "not-approvable"
 """The finding of a plan that cannot be approved, which says why."""
 OUTLIVED: Final = "plan-outlived"
-"""The note of a plan that a closure or a window outlives: windows change, and the run looks at them itself."""
+"""The note of a plan that a closure or a window outlives: windows change, and the run looks at them itself. Held against times and windows by ``outlived``."""
 ABOUT_SOURCES: Final = frozenset(
     {"project-file-changed", "project-moved", "base-broken", "no-longer-managed", "manifest-not-read", NOT_APPROVABLE}
 )
@@ -135,9 +139,7 @@ class _Stated:
         self.observed = {seen.account_key: seen for seen in plan.observed}
         self._changes = _grouped(plan.changes, lambda change: change.account_key)
         self._steps = _grouped(plan.steps, lambda step: step.account_key)
-        names = {str(key): key for key in self.observed}
-        about = [one for one in plan.findings if one.code in ABOUT_ACCOUNTS and not one.blocks]
-        self._findings = _grouped(about, lambda one: _about(one.where, names))
+        self._findings = findings_by_account(plan)
 
     def parts(self, left: Collection[AccountKey]) -> Iterator[AccountPlan]:
         """The accounts that nothing is derived of."""
@@ -164,6 +166,13 @@ class _Stated:
             )
 
 
+def findings_by_account(plan: Plan) -> dict[AccountKey | None, tuple[Finding, ...]]:
+    """What a plan says of each account that it read; of ``None``, of others."""
+    names = {str(seen.account_key): seen.account_key for seen in plan.observed}
+    about = (one for one in plan.findings if one.code in ABOUT_ACCOUNTS)
+    return {key: tuple(found) for key, found in _grouped(about, lambda one: _about(one.where, names)).items()}
+
+
 def _grouped(items: Iterable[_T], key: Callable[[_T], AccountKey | None]) -> dict[AccountKey | None, list[_T]]:
     found: dict[AccountKey | None, list[_T]] = {}
     for item in items:
@@ -180,6 +189,53 @@ def _about(where: str, names: Mapping[str, AccountKey]) -> AccountKey | None:
             return key
         end = max(where.rfind("/", 0, end), where.rfind(" ", 0, end))
     return None
+
+
+def outlived(project: Project, calendar: Calendar, environment: str, expires_at: str) -> tuple[Finding, ...]:
+    """A note where a closure or a window outlives a plan that expires then: it could not be applied from its beginning to the plan's end."""
+    from amsctl.windows.hours import Hours
+
+    hours = Hours(calendar=calendar, windows=project.windows, environment=environment)
+    closure = None if hours.always else hours.closed(datetime.fromisoformat(expires_at).timestamp(), Phase.TIGHTEN)
+    if closure is None:
+        return ()
+    message = f"{closure.why} when this plan expires, and {closure.opens}: what is not applied before must be planned again (planValid)"
+    return (Finding(code=OUTLIVED, severity=Severity.NOTE, message=message, where=closure.where or environment),)
+
+
+def check_outlived(plan: Plan, ways: Iterable[tuple[Project, Calendar]]) -> None:
+    """Stale unless the plan says of its closures what one of the project files says that it may have been made under, each with a calendar."""
+    stated = tuple(one for one in plan.findings if one.code == OUTLIVED)
+    first: tuple[Finding, ...] | None = None
+    for project, calendar in ways:
+        found = outlived(project, calendar, plan.target.environment, plan.expires_at)
+        if found == stated:
+            return
+        first = found if first is None else first
+    raise Stale(
+        "the plan says something else of the closures that outlive it than the windows of the project give",
+        where=stated[0].where if stated else plan.target.environment,
+        expected=_sentences(first or ()),
+        found=_sentences(stated),
+        hint="plan again, and have that plan reviewed",
+    )
+
+
+def check_stated(findings: Sequence[Finding], account: DesiredAccount, key: AccountKey, rules: Rules) -> None:
+    """Stale unless everything that a plan says of an account that does not change is what its manifest and some answer of the AMS give."""
+    odd = unsaid(findings, account, key, rules)
+    if odd is not None:
+        raise Stale(
+            "the plan says of an account that does not change what amsctl does not say of it",
+            where=odd.where,
+            expected=f"what its manifest gives ({account.source})",
+            found=f"{odd.severity} {odd.code}: {odd.message}"[:300],
+            hint="plan again, and have that plan reviewed",
+        )
+
+
+def _sentences(findings: Iterable[Finding]) -> str:
+    return "; ".join(one.message for one in findings)[:300] or "nothing"
 
 
 # --- the first difference ---

@@ -29,6 +29,7 @@ from amsctl.config import (
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsError, ApprovalMissing, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
+from amsctl.operations.derivation import outlived
 from amsctl.planning.approvals import approval_need
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
@@ -347,7 +348,7 @@ def assembled(
         protected=protected,
         labels=labels,
         past=past,
-        told=wish.told,
+        told=(*wish.told, *outlived(wish.project, wish.environment.calendar, wish.environment.name, expires_at)),
         unlimited_shown_as=wish.environment.assumptions.unlimited_shown_as,
     )
 

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amsctl.config import Environment
-from amsctl.diagnostics import Severity
-from amsctl.model import AccountKey, Phase
+from amsctl.model import AccountKey
 from amsctl.operations import flow
 from amsctl.operations.behind import check_not_behind
-from amsctl.operations.derivation import OUTLIVED
 from amsctl.operations.material import Material, material_of, not_approvable
 from amsctl.operations.points import Branch, past_in
 from amsctl.operations.record import Sources
-from amsctl.planning.plan import Finding, Plan, Selection
+from amsctl.planning.plan import Plan, Selection
 from amsctl.planning.points import Past
 
 if TYPE_CHECKING:
@@ -44,11 +42,7 @@ class PlanRequest:
             selection=self.selection,
             git=self.material.git,
             base=self.material.base,
-            told=(
-                *self.material.findings,
-                *not_approvable(self.material.unapprovable),
-                *outlived(self.sources, self.environment, self.clock),
-            ),
+            told=(*self.material.findings, *not_approvable(self.material.unapprovable)),
         )
 
 
@@ -58,21 +52,6 @@ def plan_request(
     """The request for a plan of the manifests here. ``folder``: where paths of ``selection`` are relative to."""
     material = material_of(sources, selection, folder=folder)
     return PlanRequest(sources=sources, environment=environment, material=material, selection=selection, clock=clock)
-
-
-def outlived(sources: Sources, environment: Environment, clock: Clock) -> tuple[Finding, ...]:
-    """A note where a closure or a window outlives a plan that is made now: it could not be applied from then to its end."""
-    from amsctl.windows.hours import Hours
-
-    hours = Hours(calendar=environment.calendar, windows=sources.project.windows, environment=environment.name)
-    if hours.always:
-        return ()
-    ends = clock.wall() + sources.project.plan_valid_hours * 3600
-    closure = hours.closed(ends, Phase.TIGHTEN)
-    if closure is None:
-        return ()
-    message = f"{closure.why} when this plan expires, and {closure.opens}: what is not applied before must be planned again (planValid)"
-    return (Finding(code=OUTLIVED, severity=Severity.NOTE, message=message, where=closure.where or environment.name),)
 
 
 async def plan(request: PlanRequest, reader: Reader, *, clock: Clock, past: Past, progress: flow.Progress = flow.silent) -> Plan:

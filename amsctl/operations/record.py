@@ -95,14 +95,16 @@ class Sources:
         ruling = self.rules[0]
         if ruling.tree is None:
             return environment
-        tls = Tls(
-            ca_file=self._recorded(environment.tls.ca_file, ruling.tree),
-            certificate_file=self._recorded(environment.tls.certificate_file, ruling.tree),
-            key_file=self._recorded(environment.tls.key_file, ruling.tree),
+        tls = environment.tls
+        recorded = replace(
+            tls,
+            ca_file=self._recorded(tls, "caFile", tls.ca_file, ruling.tree),
+            certificate_file=self._recorded(tls, "certificateFile", tls.certificate_file, ruling.tree),
+            key_file=self._recorded(tls, "keyFile", tls.key_file, ruling.tree),
         )
-        return replace(environment, tls=tls)
+        return replace(environment, tls=recorded)
 
-    def _recorded(self, path: str | None, tree: Tree) -> str | None:
+    def _recorded(self, tls: Tls, setting: str, path: str | None, tree: Tree) -> str | None:
         """A certificate's path; one inside the repository is a copy of what the branch of record has there, readable by its owner alone."""
         if path is None:
             return None
@@ -111,13 +113,13 @@ class Sources:
         if not any(_inside(one, top) for one in (plain, os.path.realpath(plain))):
             return path
         below = os.path.relpath(plain, top).replace(os.sep, "/")
-        content = tree.file(below)
+        content, where = tree.file(below), tls.written.get(setting, below)
         if isinstance(content, Unknown):
-            raise content.as_error("a certificate of the project file cannot be read", where=below)
+            raise content.as_error("a certificate of the project file cannot be read", where=where)
         if content is None:
             raise ConfigError(
                 "a certificate that lies in the repository is not on the branch of record",
-                where=below,
+                where=where,
                 expected=f"a file at commit {tree.commit[:12]}",
                 hint="merge it first, or keep it outside of the repository and name it by its absolute path",
             )

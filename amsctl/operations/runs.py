@@ -280,12 +280,7 @@ class _Conduct:
         runs, earlier = earlier_of(self.plan, self.u.ledger)
         if resumed is not None:
             return earlier
-        if earlier.sent:
-            last = runs[0]
-            hint = "plan again: a saved plan is good for one apply"
-            if not finished_well(last):
-                hint = f"amsctl resume {last.id} goes on with it; otherwise plan again"
-            raise Stale("this plan was carried out already", where=f"run {last.id}, {last.at}", hint=hint)
+        refuse_second(runs, earlier)
         return None
 
     def _spend(self) -> None:
@@ -629,6 +624,16 @@ def find_run(ledger: Ledger, name: str | None, *, ams: str | None = None) -> Run
     for run in ledger.runs(ams=ams):
         return run
     raise UsageError("the ledger has no run yet", hint="amsctl apply makes one")
+
+
+def refuse_second(runs: Sequence[Run], earlier: Earlier) -> None:
+    """Stale when something of a plan was sent already, by the newest of its ``runs``."""
+    if earlier.sent:
+        last = runs[0]
+        hint = "plan again: a saved plan is good for one apply"
+        if not finished_well(last):
+            hint = f"amsctl resume {last.id} goes on with it; otherwise plan again"
+        raise Stale("this plan was carried out already", where=f"run {last.id}, {last.at}", hint=hint)
 
 
 def finished_well(run: Run) -> bool:

@@ -6,7 +6,7 @@ ownership is an expectation and never written; each leg is one change.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -19,6 +19,7 @@ from amsctl.model import (
     NO_ROW,
     UNLIMITED,
     UNSET,
+    AccountKey,
     AccountStatus,
     Amount,
     DesiredAccount,
@@ -112,7 +113,7 @@ def diff(desired: DesiredAccount, live: LiveAccount, rules: Rules, eligible: Map
     status = _status(desired, live)
     wanted = Difference(status=status, suspensions=suspensions, rows=rows, findings=())
     if live.status is AccountStatus.CLOSED:
-        findings.append(_closed(desired, live, len(wanted.changes)))
+        findings.append(closed_account(live.key, desired, len(wanted.changes)))
         return Difference(status=None, suspensions=(), rows=(), findings=_sorted(findings))
     findings.extend(_unknown_execution_firms(desired, live, wanted))
     findings.extend(_unproven_releases(live, wanted, findings))
@@ -141,13 +142,15 @@ def _check_spellings(desired: DesiredAccount, live: LiveAccount, rows: tuple[Row
     if keys:
         listed = _by_spelling((key, (near(key.execution_firm), near(key.product))) for key in live.rows)
         for key in sorted(keys):
-            _refuse_twins("row", str(key), map(str, listed.get((near(key.execution_firm), near(key.product)), ())), _address(live, *key))
+            _refuse_twins(
+                "row", str(key), map(str, listed.get((near(key.execution_firm), near(key.product)), ())), _address(live.key, *key)
+            )
     firms = {row.key.execution_firm for row in rows}
     asked = {firm.id for firm in desired.execution_firms if _asks(firm, firms)} | firms
     if asked:
         known = _by_spelling((name, near(name)) for name in live.execution_firms)
         for name in sorted(asked):
-            _refuse_twins("execution firm", name, known.get(near(name), ()), _address(live, name))
+            _refuse_twins("execution firm", name, known.get(near(name), ()), _address(live.key, name))
 
 
 def _by_spelling(named: Iterable[tuple[K, S]]) -> dict[S, list[K]]:
@@ -217,16 +220,17 @@ def _rows(desired: DesiredAccount, live: LiveAccount, rules: Rules, findings: li
         row = declared.get(key)
         if row is None:
             if undeclared is Undeclared.REPORT:
-                findings.append(_undeclared(live, key))
+                findings.append(undeclared_row(live.key, key, live.rows[key].legs))
             if undeclared is not Undeclared.UNSET:
                 continue
-            row = _tombstone(key, desired.source)
+            row = tombstone(key, desired.source)
         change = _row(row, live, rules, findings)
         if change is not None:
             yield change
 
 
-def _tombstone(key: RowKey, source: Source) -> DesiredRow:
+def tombstone(key: RowKey, source: Source) -> DesiredRow:
+    """What is wanted of a row that no manifest names, where such rows are unset."""
     return DesiredRow(
         execution_firm=key.execution_firm,
         product=key.product,
@@ -242,10 +246,10 @@ def _row(row: DesiredRow, live: LiveAccount, rules: Rules, findings: list[Findin
     if current is not None and current.legs == row.legs and not row.unset:
         return None  # all four legs are as wished, which is how nearly every row of a book is
     before = NO_ROW if current is None else current.legs
-    wishes: tuple[Amount | None, ...] = NO_ROW if row.unset else row.legs
+    wishes = wishes_of(row)
     for ref, wish, found in zip(LEGS, wishes, before, strict=True):
-        if ref.owner not in rules.ownership and wish is not None and _differs(found, wish):
-            findings.append(_foreign_mismatch(live, row, ref, wish, found))
+        if ref.owner not in rules.ownership and wish is not None and differs(found, wish):
+            findings.append(foreign_mismatch(live.key, row, ref, wish, found))
     merged = [
         found if wish is None or ref.owner not in rules.ownership else wish for ref, wish, found in zip(LEGS, wishes, before, strict=True)
     ]
@@ -276,7 +280,12 @@ def _row(row: DesiredRow, live: LiveAccount, rules: Rules, findings: list[Findin
     )
 
 
-def _differs(found: Amount, wish: Amount) -> bool:
+def wishes_of(row: DesiredRow) -> tuple[Amount | None, ...]:
+    """What is wanted of each of the four legs, ``None`` where nothing is."""
+    return NO_ROW if row.unset else row.legs
+
+
+def differs(found: Amount, wish: Amount) -> bool:
     """Whether an expectation is not met; unlimited and unset are both "no limit"."""
     if isinstance(found, int) or isinstance(wish, int):
         return found != wish
@@ -354,16 +363,17 @@ def _binds(index: int, leg: Leg, before: FourAmounts, after: FourAmounts, rules:
 # --- findings ---
 
 
-def _address(live: LiveAccount, *parts: str) -> str:
-    return "/".join((live.key.firm, live.key.number, *parts))
+def _address(key: AccountKey, *parts: str) -> str:
+    return "/".join((key.firm, key.number, *parts))
 
 
 def _show(amount: Amount) -> str:
     return str(amount) if isinstance(amount, int) else amount.value
 
 
-def _foreign_mismatch(live: LiveAccount, row: DesiredRow, ref: LegRef, wish: Amount, found: Amount) -> Finding:
-    where = f"{_address(live, row.execution_firm, row.product)} {ref.owner}.{ref.leg}"
+def foreign_mismatch(key: AccountKey, row: DesiredRow, ref: LegRef, wish: Amount, found: Amount) -> Finding:
+    """A limit of the other side that is not what the manifest expects."""
+    where = f"{_address(key, row.execution_firm, row.product)} {ref.owner}.{ref.leg}"
     return Finding(
         code="foreign-mismatch",
         severity=Severity.WARNING,
@@ -378,9 +388,9 @@ def _unproven_releases(live: LiveAccount, wanted: Difference, findings: list[Fin
     nobody here can set right.
     """
     unmet = [finding.where for finding in findings if finding.code == "foreign-mismatch"]
-    released = [(change, _address(live, change.execution_firm or "") + "/") for change in wanted.suspensions if change.after is False]
+    released = [(change, _address(live.key, change.execution_firm or "") + "/") for change in wanted.suspensions if change.after is False]
     if wanted.status is not None and wanted.status.direction is Direction.LOOSEN:
-        released.append((wanted.status, _address(live) + "/"))
+        released.append((wanted.status, _address(live.key) + "/"))
     return [
         Finding(
             code="release-unproven",
@@ -399,24 +409,25 @@ def _others(count: int) -> str:
     return f" and {count} more" if count else ""
 
 
-def _undeclared(live: LiveAccount, key: RowKey) -> Finding:
-    legs = live.rows[key].legs
+def undeclared_row(key: AccountKey, row: RowKey, legs: FourAmounts) -> Finding:
+    """A row that no manifest names."""
     shown = ", ".join(f"{ref.owner}.{ref.leg} {_show(amount)}" for ref, amount in zip(LEGS, legs, strict=True))
     return Finding(
         code="undeclared-row",
         severity=Severity.WARNING,
         message=f"the AMS has a limit that no manifest names: {shown}",
-        where=_address(live, key.execution_firm, key.product),
+        where=_address(key, row.execution_firm, row.product),
     )
 
 
-def _closed(desired: DesiredAccount, live: LiveAccount, wanted: int) -> Finding:
+def closed_account(key: AccountKey, desired: DesiredAccount, wanted: int) -> Finding:
+    """An account that can no longer be written, of which the manifest wants so many changes."""
     changes = f"{wanted} change{'s' if wanted != 1 else ''}"
     return Finding(
         code="closed-account",
         severity=Severity.ERROR if wanted else Severity.WARNING,
         message=f"the account is closed at the AMS and cannot be written; {changes} wanted; take it out of the manifests ({desired.source})",
-        where=_address(live),
+        where=_address(key),
         blocks=wanted > 0,
         source=desired.source,
     )
@@ -427,15 +438,19 @@ def _unknown_execution_firms(desired: DesiredAccount, live: LiveAccount, wanted:
     for firm in desired.execution_firms:
         if firm.id in live.execution_firms or not _asks(firm, touched):
             continue
-        known = ", ".join(sorted(live.execution_firms)) or "none"
-        yield Finding(
-            code="unknown-ef",
-            severity=Severity.ERROR,
-            message=f"execution firm {firm.id} is not on this account ({firm.source}); the AMS has: {known}",
-            where=_address(live, firm.id),
-            blocks=True,
-            source=firm.source,
-        )
+        yield unknown_execution_firm(live.key, firm, sorted(live.execution_firms))
+
+
+def unknown_execution_firm(key: AccountKey, firm: DesiredExecutionFirm, known: Sequence[str]) -> Finding:
+    """An execution firm of the manifest that is not among those of the account, which are ``known``."""
+    return Finding(
+        code="unknown-ef",
+        severity=Severity.ERROR,
+        message=f"execution firm {firm.id} is not on this account ({firm.source}); the AMS has: {', '.join(known) or 'none'}",
+        where=_address(key, firm.id),
+        blocks=True,
+        source=firm.source,
+    )
 
 
 def _asks(firm: DesiredExecutionFirm, touched: set[str]) -> bool:
@@ -452,7 +467,7 @@ def _ineligible(live: LiveAccount, rows: tuple[RowChange, ...], eligible: Mappin
                 severity=Severity.ERROR,
                 message=f"product {row.key.product} may not be traded by {row.key.execution_firm} on this account, so no limit can be added"
                 + (f" ({source})" if source else ""),
-                where=_address(live, row.key.execution_firm, row.key.product),
+                where=_address(live.key, row.key.execution_firm, row.key.product),
                 blocks=True,
                 source=source,
             )
@@ -482,7 +497,7 @@ def _implicit(
             severity=Severity.ERROR if unseen else Severity.WARNING,
             message=f"creating this row leaves {', '.join(f'{ref.owner}.{ref.leg}' for ref in opened)} without a limit where unset means blocked; "
             "write every leg",
-            where=_address(live, row.execution_firm, row.product),
+            where=_address(live.key, row.execution_firm, row.product),
             blocks=unseen,
             source=row.source,
         )

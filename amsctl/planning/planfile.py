@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from calendar import monthrange, timegm
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class PlanFile:
     @classmethod
     def of(cls, plan: Plan) -> PlanFile:
         """A plan that a program holds as a value, under the same checks. PlanFileError."""
-        if digest_of(plan) != plan.digest:
+        if _digest(plan) != plan.digest:
             raise PlanFileError("the plan was changed after it was made", where="digest", expected=plan.digest, hint="plan again")
         return cls._checked(plan, "plan")
 
@@ -59,6 +60,21 @@ class PlanFile:
         check_consistency(plan)
         _check_bounds(plan, where)
         return cls(plan=plan, where=where)
+
+
+def _digest(plan: Plan) -> str:
+    """The digest of a plan whose bodies, and every other value, are such as a file can hold."""
+    try:
+        for step in plan.steps:
+            json_value(json.dumps(step.body).encode("ascii"), f"plan: step {step.id}")
+        return digest_of(plan)
+    except (ValueError, TypeError, RecursionError, AttributeError) as problem:
+        raise PlanFileError(
+            "the plan holds a value that no plan file can hold",
+            where="plan",
+            found=f"{type(problem).__name__}: {problem}"[:300],
+            hint="plan again",
+        ) from None
 
 
 def seconds_of_life(plan: Plan) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from amsctl.provenance.pipeline import pipeline_of
+from amsctl.unicodes import readable
 
 _NO_PERSON: Final = re.compile(
     r".*\[bot\]|(?:project|group)_[0-9]+_bot.*|service_account.*|ghost|support-bot|alert-bot|gitlab-.*-bot", re.IGNORECASE
@@ -22,9 +23,9 @@ def is_no_person(account: str) -> bool:
 
 
 def user() -> str:
-    """The operating system's name of whoever runs this process; empty where it has none."""
+    """The operating system's name of whoever runs this process; empty where it has none. It proves nothing, so one that is no Unicode is written otherwise."""
     try:
-        return getpass.getuser()
+        return readable(getpass.getuser())
     except (KeyError, OSError):
         return ""
 
@@ -37,7 +38,7 @@ def asker(environ: Mapping[str, str]) -> str:
 
 def host() -> str:
     """This machine's name."""
-    return socket.gethostname()
+    return readable(socket.gethostname())
 
 
 def who(environ: Mapping[str, str], *, principal: str, git_author: str | None) -> dict[str, object]:

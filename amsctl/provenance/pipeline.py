@@ -1,13 +1,19 @@
-"""What the job of a pipeline says of itself: its system, its event, the branch that it is for, who started it, who ran it again. Standard library only."""
+"""What the job of a pipeline says of itself: its system, its event, the branch that it is for, who started it, who ran it again.
+
+What it says must be Unicode: a name that cannot be written down is nobody's, and would be left out of the makers.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from amsctl.errors import ConfigError
 from amsctl.provenance.facts import Unknown
+from amsctl.regular import read_regular
+from amsctl.unicodes import is_unicode, readable
 
 _OTHERS: Final = {
     "JENKINS_URL": "jenkins",
@@ -53,6 +59,7 @@ _DEFAULTS: Final = {
 """In which variable a system names the repository's default branch."""
 _NO: Final = frozenset({"", "0", "false", "no", "off", "n", "f"})
 _MOST_EVENT: Final = 32 * 1024 * 1024
+_MOST_SHOWN: Final = 80
 _REQUESTS: Final = frozenset({"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"})
 
 
@@ -78,11 +85,40 @@ class Pipeline:
 
 def is_pipeline(environ: Mapping[str, str]) -> bool:
     """Whether this runs in a pipeline: no person is there who could be asked, or be taken for who started it."""
-    return pipeline_of(environ) is not None
+    return any(_says_yes(environ, variable) for variable in ("GITHUB_ACTIONS", "GITLAB_CI", *_OTHERS, "CI", "CONTINUOUS_INTEGRATION"))
 
 
 def pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
-    """The job that this process belongs to; ``None`` outside of a pipeline."""
+    """The job that this process belongs to; ``None`` outside of a pipeline. ConfigError where what it says is no Unicode."""
+    return _pipeline_of(_Texts(environ)) if is_pipeline(environ) else None
+
+
+class _Texts(Mapping[str, str]):
+    """The environment, of which every text that is asked for must be Unicode."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        text = self._environ[name]
+        if not is_unicode(text):
+            raise ConfigError(
+                "an environment variable of the job is not valid Unicode",
+                where=name,
+                expected="UTF-8",
+                found=readable(text)[:_MOST_SHOWN],
+                hint=f"set {name} to text, or unset it",
+            )
+        return text
+
+    def __iter__(self) -> Iterator[str]:  # pragma: no cover  # of a Mapping; nobody asks for all
+        return iter(self._environ)
+
+    def __len__(self) -> int:  # pragma: no cover
+        return len(self._environ)
+
+
+def _pipeline_of(environ: Mapping[str, str]) -> Pipeline | None:
     if _says_yes(environ, "GITHUB_ACTIONS") and not _says_yes(environ, "GITEA_ACTIONS") and not _says_yes(environ, "FORGEJO_ACTIONS"):
         return _github(environ)
     if _says_yes(environ, "GITLAB_CI"):
@@ -163,6 +199,10 @@ def _event_member(environ: Mapping[str, str], event: str, *path: str) -> str | U
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, str) or not found.removeprefix("refs/heads/"):
         return Unknown(reason=f"the event of the job ({event}) does not name {'.'.join(path)}")
+    if not is_unicode(found):
+        return Unknown(
+            reason=f"what the event of the job ({event}) calls {'.'.join(path)} is not valid Unicode: {readable(found)[:_MOST_SHOWN]}"
+        )
     branch = found.removeprefix("refs/heads/")
     if told and told.removeprefix("refs/heads/") != branch:
         return Unknown(reason=f"the job names two branches: {branch} and {told}")
@@ -175,9 +215,7 @@ def _event(environ: Mapping[str, str]) -> Any:
     if not file:
         return None
     try:
-        with open(file, "rb") as stream:
-            content = stream.read(_MOST_EVENT + 1)
-        return json.loads(content) if len(content) <= _MOST_EVENT else None
+        return json.loads(read_regular(file, _MOST_EVENT))
     except (OSError, ValueError, RecursionError) as error:
         return Unknown(reason=f"the file of the job's event cannot be read: {type(error).__name__}")
 

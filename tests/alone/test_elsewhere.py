@@ -625,6 +625,16 @@ def test_a_change_trusts_no_other_authority(how: str, place: Place, trusted: tup
     assert {one.method for one in ams.log} == {"GET"}
 
 
+def test_a_certificate_that_a_variable_names_is_called_by_its_setting(place: Place, trusted: tuple[Sandbox, Path]) -> None:
+    """One inside the repository that main lacks: what the variable holds is not shown."""
+    ams, _ = trusted
+    environ = {"WHERE": "s3cret-of-the-vault"}
+    place.desk.on_main("amsctl.yaml", project(f'{{url: "{ams.url}", auth: {AUTH}, tls: {{caFile: "${{WHERE}}/ca.pem"}}}}'))
+    place.change()
+    ran = place.desk.run("plan", "--base", "main", environ=environ)
+    assert (ran.code, "is not on the branch of record (${WHERE}/ca.pem)" in ran.err, "s3cret" in ran.err) == (1, True, False), ran.err
+
+
 def test_a_server_of_another_authority_hears_nothing(place: Place, trusted: tuple[Sandbox, Path]) -> None:
     """The change brings the authority of whoever stands at main's address now: the server is refused before anything is sent."""
     ams, theirs = trusted

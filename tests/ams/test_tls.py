@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import ssl
 import warnings
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from amsctl.ams.transport import tls_context
 from amsctl.config import Tls
 from amsctl.errors import AmsError, AmsNoAnswer, AmsUnreachable, ConfigError
 from tests.ams.doubles import Wire, answer, run, wire
@@ -143,6 +145,36 @@ def test_files_that_cannot_be_used_are_named(pki: Pki) -> None:
         with pytest.raises(ConfigError) as caught:
             run(send("https://localhost:1/x", "/y", tls=tls))
         assert str(tls.ca_file or tls.certificate_file) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge", "none", "no path"])
+@pytest.mark.parametrize("setting", ["caFile", "certificateFile", "keyFile"])
+def test_what_is_no_file_is_not_waited_for(setting: str, kind: str, pki: Pki, tmp_path: Path) -> None:
+    """A pipe without a writer, a device without an end, a folder, more than any list of authorities: told at once, by the name of the setting."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as stream:
+        stream.truncate(1 << 40)
+    path = {"device": "/dev/zero", "folder": str(tmp_path), "no path": "a\0b"}.get(kind, str(tmp_path / kind))
+    tls = {"caFile": Tls(ca_file=path), "certificateFile": Tls(certificate_file=path)}.get(
+        setting, Tls(certificate_file=pki.client_file, key_file=path)
+    )
+    with pytest.raises(ConfigError, match=r"not a regular file|more than|No such file|ValueError") as caught:
+        tls_context(tls)
+    assert str(caught.value.where).startswith(f"tls.{setting}: ")
+
+
+@pytest.mark.parametrize("setting", ["caFile", "certificateFile", "keyFile"])
+def test_what_a_variable_holds_is_not_shown(setting: str, pki: Pki, tmp_path: Path) -> None:
+    """The project file's own text stands in its place: of a file that is missing, and of one that is no certificate."""
+    (tmp_path / "s3cret-of-the-vault").write_text("nothing")
+    for path in (str(tmp_path / "s3cret-of-the-vault"), str(tmp_path / "s3cret-of-the-vault-too")):
+        tls = {"caFile": Tls(ca_file=path), "certificateFile": Tls(certificate_file=path)}.get(
+            setting, Tls(certificate_file=pki.client_file, key_file=path)
+        )
+        with pytest.raises(ConfigError) as caught:
+            tls_context(replace(tls, written={setting: "/run/${WHERE}"}))
+        assert "s3cret" not in str(caught.value)
+        assert setting == "keyFile" or caught.value.where == f"tls.{setting}: /run/${{WHERE}}"
 
 
 # --- proxy ---

@@ -17,7 +17,7 @@ from amsctl.cli.console import Console
 from amsctl.cli.main import Terminated, main
 from amsctl.diagnostics import Diagnostic, Source
 from amsctl.errors import AmsctlError, ExitCode, ManifestErrors, Refused, Stale
-from tests.cli.conftest import Run
+from tests.cli.conftest import PROJECT, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,6 +119,39 @@ def test_the_folder_is_changed_for_one_run(run: Run, tmp_path: Path) -> None:
     assert ran.code == 1
     assert "amsctl.yaml" in ran.err
     assert os.getcwd() == before
+
+
+BYTE = "\udcff"
+"""A byte that is no UTF-8, as Python hands it over."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "shown"),
+    [
+        (("freeze", BYTE, "--reason", "x"), 2, "\\xff"),
+        (("freeze", "GREENTEA", "--why", BYTE), 4, "\\xff"),
+        (("thaw", "--reason", BYTE), 3, "\\xff"),
+        (("apply", "freeze", f"--override={BYTE}"), 3, "--override=\\xff"),
+        (("resume", "\udced\udca0\udc80"), 2, "\\xed\\xa0\\x80"),
+        (("ledger", "blame", "a", "b", "\ud800"), 5, "\\ud800"),
+        (("-C", BYTE, "validate"), 2, "\\xff"),
+        ((BYTE,), 1, "\\xff"),
+    ],
+)
+def test_an_argument_that_is_no_unicode(arguments: tuple[str, ...], number: int, shown: str, run: Run) -> None:
+    """Refused where it enters, with its number and its bytes."""
+    ran = run(*arguments)
+    assert (ran.code, f"(argument {number}): expected UTF-8, found {shown};" in ran.err) == (64, True), ran.err
+
+
+@pytest.mark.parametrize("reason", [("--reason", f"halt {BYTE}"), (f"--reason=halt {BYTE}",)])
+def test_writes_are_stopped_whatever_the_reason_is_written_in(reason: tuple[str, ...], run: Run, tmp_path: Path) -> None:
+    """An emergency is no time for an encoding: the byte is written as its number."""
+    (tmp_path / "accounts").mkdir()
+    (tmp_path / "amsctl.yaml").write_text(PROJECT.format(url="http://127.0.0.1:1/rest/v2", auth="{type: none}"))
+    ran = run("-C", str(tmp_path), "freeze", *reason)
+    assert ran.code == 0, ran.err
+    assert "halt \\xff" in run("-C", str(tmp_path), "lock", "status").out
 
 
 class Broken(io.StringIO):

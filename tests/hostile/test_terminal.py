@@ -143,8 +143,8 @@ def ran(folder: Path, *arguments: str, stdin: str = "") -> int:
 
 
 def typeable(text: str) -> str:
-    """The text as an argument of a process can be: no NUL, and of surrogates those alone that stand for bytes that are no UTF-8."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode() + "\udcff"
+    """The text as an argument of a process can be that is let in: no NUL, and Unicode."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
 SAMPLE = [spiteful(random.Random(seed)) for seed in range(8 * CAMPAIGN)] + [
@@ -162,6 +162,7 @@ def test_a_manifest_that_says_such_things(tmp_path: Path, sandbox: Sandbox, text
         for arguments in (("validate",), ("validate", "--format", "json"), ("fmt", "--check"), ("plan", "--json-logs")):
             ran(tmp_path, *arguments)
     typed = typeable(text)
+    assert ran(tmp_path, "get", "limits", f"{typed}\udcff") == 64
     for arguments in (("validate", typed), (typed,), ("-e", typed, "plan"), ("get", typed), ("get", "limits", typed), ("show", typed)):
         ran(tmp_path, *arguments)
 
@@ -239,7 +240,7 @@ def test_a_server_that_says_such_things(tmp_path: Path, sandbox: Sandbox, text: 
     ):
         sandbox.reset()
         sandbox.faults.add(Rule(kind="error_before", method="POST", path="*", status=status, body=content))
-        ran(tmp_path, "apply", plan, "--events", str(tmp_path / "events.jsonl"), "--reason", text)
+        ran(tmp_path, "apply", plan, "--events", str(tmp_path / "events.jsonl"), "--reason", typeable(text))
         ran(tmp_path, "apply", plan, "--format", "json", "--json-logs")
         ran(tmp_path, "resume")
     events = (tmp_path / "events.jsonl").read_text(encoding="utf-8")
@@ -256,4 +257,4 @@ def test_a_server_that_says_such_things(tmp_path: Path, sandbox: Sandbox, text: 
         ("apply", plan),
     ):
         ran(tmp_path, *arguments)
-    ran(tmp_path, "thaw", "--reason", text)
+    ran(tmp_path, "thaw", "--reason", typeable(text))

@@ -103,6 +103,7 @@ def test_every_key_of_the_contract_arrives(tmp_path: Path) -> None:
     )
     assert chosen.auth.logon_path == "/in"
     assert (chosen.tls.ca_file, chosen.tls.certificate_file) == (str(tmp_path.resolve() / "ca.pem"), "/c.pem")
+    assert chosen.tls.written == {}
     assert chosen.assumptions == Assumptions(unlimited_as=UnlimitedAs.NULL, first_offset=0, offset_counts=OffsetCounts.ROWS)
     assert chosen.source == Source("amsctl.yaml", 12, 7)
     assert resolve_environment(project, "a", {}).url == "https://h.example/rest/v2"

@@ -455,7 +455,7 @@ def past_not_looked_at(plan: Json, draw: random.Random) -> None:
 
 
 def _told(plan: Json) -> list[Json]:
-    """Those that follow: not of accounts that do not change."""
+    """Those that must be there: of accounts that do not change only who signs looks again."""
     names = tuple(f"{firm}/{account}" for firm, account in _changed(plan))
     return [one for one in plan["findings"] if one["code"] not in ("undeclared-row", "foreign-mismatch") or one["where"].startswith(names)]
 
@@ -467,16 +467,33 @@ def finding_removed(plan: Json, draw: random.Random) -> None:
 
 @edit
 def finding_words(plan: Json, draw: random.Random) -> None:
-    pick(_told(plan), draw).update(draw.choice([{"message": "looked at by risk, all right"}, {"where": "elsewhere"}, {"severity": "note"}]))
+    pick(plan["findings"], draw).update(
+        draw.choice([{"message": "looked at by risk, all right"}, {"where": "elsewhere"}, {"severity": "note"}])
+    )
 
 
 @edit
 def finding_added(plan: Json, draw: random.Random) -> None:
     """Free text in a plan."""
-    code = draw.choice(["approved", "reviewed-by-risk", "undeclared-row", "foreign-mismatch", "base-broken", "project-moved"])
-    where = draw.choice(["GREENTEA/LIMITS1", "GREENTEA/NONE", "amsctl.yaml", "GREENTEA/SHUT1/3N1"])
+    code = draw.choice(
+        ["approved", "reviewed-by-risk", "undeclared-row", "foreign-mismatch", "base-broken", "project-moved", "plan-outlived"]
+    )
+    where = draw.choice(["GREENTEA/LIMITS1", "GREENTEA/CALM1", "GREENTEA/NONE", "amsctl.yaml", "GREENTEA/SHUT1/3N1", "sandbox"])
     place = draw.randrange(len(plan["findings"]) + 1)
     plan["findings"].insert(place, {"code": code, "severity": "note", "message": "checked by kim", "where": where, "blocks": False})
+
+
+@edit
+def finding_of_an_account_that_does_not_change(plan: Json, draw: random.Random) -> None:
+    """What nothing is derived of when it is applied: free text in place of what is said of it, or beside that."""
+    seen = pick(_observed(plan, changed=False), draw)
+    where = f"{seen['clearing_firm']}/{seen['account']}"
+    told = [one for one in plan["findings"] if one["where"].startswith(f"{where}/")]
+    if told and draw.random() < 0.5:
+        pick(told, draw)["message"] = "checked: nothing in this plan lets more through"
+        return
+    code = draw.choice(["undeclared-row", "foreign-mismatch", "closed-account", "implicit-unlimited"])
+    plan["findings"].append({"code": code, "severity": "warning", "message": "looked at by risk", "where": where, "blocks": False})
 
 
 @edit

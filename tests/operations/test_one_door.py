@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Asked:
     environ: dict[str, str] = field(default_factory=dict)
     raw: str | None = None
     only: str = ""
+    loaded: api.Manifests | None = None
+    """What a program has loaded before the situation came about: the branch of record, the checkout and the project file have moved since."""
 
 
 Prepare = Callable[[Estate, Asked], None]
@@ -275,6 +278,60 @@ def window_closed(one: Estate, asked: Asked) -> None:
         setting(one, f"{head}    - {{name: {name}, effect: deny, timeZone: UTC, weekly: {{{days}, {spans}}}}}\n")
 
 
+def closed_at_the_end(one: Estate, asked: Asked) -> None:
+    """The project is closed for an hour when a plan that is made now expires, and the plan says so."""
+    begins = datetime.now(UTC) + timedelta(hours=23, minutes=30)
+    span = f'from: "{begins:%H:%M}", to: "{begins + timedelta(hours=1):%H:%M}"'
+    setting(one, f"  windows:\n    - {{name: night, effect: deny, timeZone: UTC, weekly: {{days: [{begins:%a}], {span}}}}}\n")
+
+
+def replanned_closed(one: Estate, asked: Asked) -> None:
+    closed_at_the_end(one, asked)
+    one.planned()
+    asked.plan = one.plan
+    assert "plan-outlived" in [finding["code"] for finding in asked.plan["findings"]]
+
+
+@case("plain", 0)
+def closed_when_the_plan_expires(one: Estate, asked: Asked) -> None:
+    replanned_closed(one, asked)
+
+
+@case("commit", 4)
+def closed_when_the_plan_expires_and_not_told(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: closed_at_the_end(one, asked))
+    replanned(one, asked)
+    asked.plan["findings"] = [finding for finding in asked.plan["findings"] if finding["code"] != "plan-outlived"]
+    asked.plan = followed(asked.plan)
+
+
+@case("plain", 4)
+def closed_when_the_plan_expires_in_other_words(one: Estate, asked: Asked) -> None:
+    replanned_closed(one, asked)
+    (told,) = (finding for finding in asked.plan["findings"] if finding["code"] == "plan-outlived")
+    told["message"] = "CHECKED: nothing in this plan lets more through"
+    asked.plan = followed(asked.plan)
+
+
+@case("plain", 4)
+def windows_taken_away_since(one: Estate, asked: Asked) -> None:
+    """As with guards: where there is no branch of record, the project file is that of the moment."""
+    path = one.root / "amsctl.yaml"
+    said = path.read_text()
+    replanned_closed(one, asked)
+    path.write_text(said)
+
+
+@case("commit", 0)
+def windows_taken_away_on_main(one: Estate, asked: Asked) -> None:
+    """The plan says what main said when it was made."""
+    said = (one.root / "amsctl.yaml").read_text()
+    on_main(one, lambda: closed_at_the_end(one, asked))
+    replanned(one, asked)
+    assert "plan-outlived" in [finding["code"] for finding in asked.plan["findings"]]
+    on_main(one, lambda: (one.root / "amsctl.yaml").write_text(said) and None)
+
+
 @case("plain", 7)
 def frozen(one: Estate, asked: Asked) -> None:
     ran = one.run("-C", str(one.root), "freeze", "GREENTEA", "--reason", "test")
@@ -363,6 +420,22 @@ def guard_tighter_on_main(one: Estate, asked: Asked) -> None:
 @case("commit", 0)
 def guard_laxer_on_main(one: Estate, asked: Asked) -> None:
     on_main(one, lambda: setting(one, "  guards: {raised: none}\n"))
+
+
+@case("commit", 8)
+def approvals_are_asked_for_on_main(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "  approvals: {signers: approvers, rules: [{approvals: 1}]}\n"))
+
+
+@case("commit", 4)
+def main_sends_elsewhere(one: Estate, asked: Asked) -> None:
+    on_main(one, lambda: setting(one, "127.0.0.1", "localhost"))
+
+
+@case("commit", 1)
+def main_keeps_its_ledger_elsewhere(one: Estate, asked: Asked) -> None:
+    """The ledger of the tip counts, whichever was there when the manifests were loaded: here one that cannot be made."""
+    on_main(one, lambda: setting(one, '  ledger: {url: "sqlite:////dev/null/ledger.db"}\n'))
 
 
 @case("commit", 3)
@@ -563,11 +636,12 @@ def by_command(one: Estate, path: Path, asked: Asked) -> tuple[int, str, list[st
 
 
 def by_program(one: Estate, path: Path, asked: Asked) -> tuple[int, str, list[str]]:
+    assert asked.loaded is not None
     try:
         file = PlanFile.open(path.read_bytes(), str(path))
         report = api.apply(
             file,
-            api.load_manifests(one.root, environ=asked.environ),
+            asked.loaded,
             environ=asked.environ,
             approved=True,
             overrides=asked.overrides,
@@ -589,7 +663,7 @@ def prepared(name: str, original: Estate, folder: Path) -> tuple[Estate, Path, A
     one = Estate(name=kind, root=root, sandbox=original.sandbox, run=original.run, keys=original.keys, plan=copy.deepcopy(original.plan))
     original.sandbox.reset()
     texts = [text for text in overridden(one.plan["digest"], one.plan["findings"]) if text != "--override"]
-    asked = Asked(plan=copy.deepcopy(one.plan), overrides=texts)
+    asked = Asked(plan=copy.deepcopy(one.plan), overrides=texts, loaded=api.load_manifests(root, environ={}))
     prepare(one, asked)
     if asked.plan["digest"] != original.plan["digest"]:
         asked.overrides = [text for text in overridden(asked.plan["digest"], asked.plan["findings"]) if text != "--override"]
@@ -607,7 +681,9 @@ def plain(text: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_both_ways_lead_through_the_same_door(name: str, originals: Callable[[str], Estate], tmp_path: Path) -> None:
-    """The same exit code, the same first line of the message, the same calls; and where it is refused, none."""
+    """The same exit code, the same first line of the message, the same calls; and where it is refused, none. The program loaded the manifests before the
+    situation came about, the command line comes after it.
+    """
     kind, code, _ = CASES[name]
     original = originals(kind)
     first = by_command(*prepared(name, original, tmp_path))
@@ -621,3 +697,21 @@ def test_both_ways_lead_through_the_same_door(name: str, originals: Callable[[st
 def test_enough_situations() -> None:
     assert len(CASES) >= 40
     assert {code for _, code, _ in CASES.values()} == {0, 1, 3, 4, 7, 8, 64}
+
+
+def test_main_becomes_stricter_while_a_person_is_asked(
+    originals: Callable[[str], Estate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules are those of the moment at which is written, not of the moment at which was asked."""
+    CASES["commit:asked"] = ("commit", 8, without_the_protected_one)
+    one, _, _ = prepared("commit:asked", originals("commit"), tmp_path)
+    del CASES["commit:asked"]
+
+    def asked(*_: object) -> bool:
+        on_main(one, lambda: setting(one, "  approvals: {signers: approvers, rules: [{approvals: 1}]}\n"))
+        return True
+
+    monkeypatch.setattr("amsctl.cli.console.Console.ask", asked)
+    ran = one.run("-C", str(one.root), "apply", "--base", "main", terminal=True)
+    assert (ran.code, one.posts()) == (8, [])
+    assert "Approve" not in ran.out

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from amsctl.errors import ConfigError
 from amsctl.provenance.facts import Unknown
+from amsctl.provenance.people import host, user
 from amsctl.provenance.pipeline import Pipeline, is_pipeline, pipeline_of
 from tests.provenance.repositories import reason
 
@@ -77,6 +80,46 @@ def test_an_event_that_cannot_be_read_is_unknown(content: str, tmp_path: Path) -
     environ = {**GITHUB, "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(file)}
     assert isinstance(of(**environ).branch, Unknown)
     assert isinstance(of(**{**environ, "GITHUB_EVENT_PATH": str(tmp_path / "none")}).branch, Unknown)
+
+
+@pytest.mark.parametrize("name", ["GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR", "GITHUB_REF", "GITHUB_RUN_ID", "GITHUB_EVENT_NAME"])
+def test_what_is_no_unicode_is_refused(name: str) -> None:
+    """A name that cannot be written down would be nobody's, and no maker's. Whether this is a pipeline is known all the same."""
+    environ = {**GITHUB, name: "a\udcff"}
+    with pytest.raises(ConfigError, match=rf"{name}\): expected UTF-8, found a\\xff; set {name} to text"):
+        of(**environ)
+    assert is_pipeline(environ)
+
+
+def test_what_a_job_is_not_asked_for_may_be_anything() -> None:
+    """Paths are bytes."""
+    assert of(**GITHUB, PATH="\udcff", GITLAB_USER_LOGIN="\udcff") == of(**GITHUB)
+    with pytest.raises(ConfigError, match="BUILD_USER"):
+        of(CI="1", BUILD_USER="\ud800")
+
+
+def test_the_user_of_a_machine_is_named_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It proves nothing, and the record needs a name."""
+    monkeypatch.setattr("getpass.getuser", lambda: "jos\udce9 \ud800")
+    monkeypatch.setattr("socket.gethostname", lambda: "h\udcff")
+    assert (user(), host()) == ("jos\\xe9 \\ud800", "h\\xff")
+
+
+def test_an_event_with_half_a_character_is_unknown(tmp_path: Path) -> None:
+    """JSON can spell what no text can hold."""
+    file = tmp_path / "event.json"
+    file.write_text('{"pull_request": {"base": {"ref": "\\ud800"}}}')
+    found = of(**GITHUB | {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(file)}).branch
+    assert "pull_request.base.ref is not valid Unicode: \\ud800" in reason(found)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_an_event_that_is_no_file_is_unknown(kind: str, tmp_path: Path) -> None:
+    """Nothing is waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    file = {"pipe": str(tmp_path / "pipe"), "device": "/dev/zero", "folder": str(tmp_path)}[kind]
+    found = of(**GITHUB | {"GITHUB_EVENT_NAME": "merge_group", "GITHUB_EVENT_PATH": file}).branch
+    assert "the file of the job's event cannot be read: NotRegular" in reason(found)
 
 
 def test_an_event_without_a_file() -> None:
