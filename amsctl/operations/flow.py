@@ -14,7 +14,6 @@ from amsctl.applying.means import lifetime, stamp
 from amsctl.concurrently import first_of
 from amsctl.config import (
     Applies,
-    Approvals,
     Effect,
     Environment,
     GuardName,
@@ -27,10 +26,9 @@ from amsctl.config import (
     Window,
 )
 from amsctl.diagnostics import Diagnostic, Source
-from amsctl.errors import AmsError, ApprovalMissing, ManifestErrors, Refused, Stale, UsageError
+from amsctl.errors import AmsError, ManifestErrors, Refused, Stale, UsageError
 from amsctl.model import SERVICE, AccountKey, DesiredAccount, Firm, LiveAccount, Owner, UnsetMeans
 from amsctl.operations.derivation import outlived
-from amsctl.planning.approvals import approval_need
 from amsctl.planning.arrange import AccountPlan, arrange, assemble
 from amsctl.planning.diff import Rules, added_rows, diff
 from amsctl.planning.guards import finding_code, guards_in, judge, verdict_words
@@ -458,29 +456,6 @@ def quiet_windows(safeguards: Safeguards) -> Iterator[Window]:
                 times=Weekly(spans=tuple((day * _DAY_MINUTES, (day + 1) * _DAY_MINUTES) for day in days)),
                 environments=policy.environments,
             )
-
-
-def approvals_needed(plan: Plan, safeguards: Safeguards, overrides: Collection[GuardName] = ()) -> int:
-    """How many must approve: the most that the rules which the plan was made under ask for, or those of the project as it is now."""
-    unset_means, needed = UnsetMeans(plan.target.unset_means), 0
-    asked = [safeguards.at(plan.target.environment).approvals]
-    if plan.approvals is not None:
-        asked.append(Approvals(source=plan.approvals.source, rules=tuple(one.rule for one in plan.approvals.rules)))
-    for approvals in asked:
-        need = approval_need(plan.changes, approvals, unset_means=unset_means, overridden=bool(overrides))
-        needed = max(needed, 0 if need is None else need.needed)
-    return needed
-
-
-def check_approved(plan: Plan, safeguards: Safeguards, approvals: Collection[object], overrides: Collection[GuardName] = ()) -> None:
-    """ApprovalMissing unless as many approvals were found good (``approving``) as are needed."""
-    needed = approvals_needed(plan, safeguards, overrides)
-    if len(approvals) < needed:
-        raise ApprovalMissing(
-            f"the plan needs {needed} {'approval' if needed == 1 else 'approvals'}",
-            found=str(len(approvals)) if approvals else "none",
-            hint="amsctl apply FILE, with a saved plan and its approvals, says who could give them",
-        )
 
 
 def _judged_now(plan: Plan, guards: Guards, points: Points | None) -> tuple[Verdict, ...]:

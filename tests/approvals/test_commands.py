@@ -20,14 +20,12 @@ from amsctl.approvals.reviews import decode_reviews
 from amsctl.approvals.signatures import find_keygen
 from amsctl.approvals.verdict import decode_verdict
 from amsctl.cli.approving import approval_file
-from amsctl.config import GuardName
 from amsctl.errors import ApprovalMissing, ConfigError, PlanFileError
-from amsctl.operations.flow import check_approved
 from amsctl.planning.codec import decode, sealed, text_of
 from amsctl.planning.content import content_of
 from amsctl.sandbox.faults import Rule
 from amsctl.sandbox.server import Sandbox
-from tests.approvals.repository import RULES, Repository, git, judged
+from tests.approvals.repository import RULES, Repository, git
 from tests.cli.conftest import ACCOUNT, Run
 
 
@@ -203,15 +201,6 @@ def test_what_is_called_by_a_program_needs_approvals_as_well(limits: Repository,
     clock = SystemClock()
     approval = limits.sign("sam", plan=plan, made_at=stamp(clock), expires_at=stamp(clock, later_seconds=60))
     assert api.apply(plan, manifests, approved=True, given=Given(approvals=(approval,))).exit_code == 0
-
-
-def test_a_run_without_its_approvals_is_refused_where_everything_is_written(limits: Repository) -> None:
-    """Whoever calls what writes, and forgets to look at approvals, is refused by it."""
-    with pytest.raises(ApprovalMissing, match="needs 1 approval: found none"):
-        check_approved(limits.plan, limits.project.safeguards, ())
-    counted = judged(limits, limits.plan, [limits.sign("sam")])
-    with pytest.raises(ApprovalMissing, match="needs 3 approvals: found 1"):
-        check_approved(limits.plan, limits.project.safeguards, counted, [GuardName.RAISED])
 
 
 # --- what was merged ---

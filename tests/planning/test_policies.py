@@ -14,7 +14,6 @@ from amsctl.config import (
     Approvals,
     ApprovalSource,
     Effect,
-    GuardName,
     Maximum,
     NoLoosening,
     Policy,
@@ -40,7 +39,7 @@ from amsctl.model import (
     Owner,
     RowKey,
 )
-from amsctl.operations.flow import approvals_needed, check_findings, check_policies, quiet_windows
+from amsctl.operations.flow import check_findings, check_policies, quiet_windows
 from amsctl.planning.approvals import rule_words
 from amsctl.planning.arrange import arrange, assemble
 from amsctl.planning.codec import decode, encode, sealed
@@ -336,16 +335,6 @@ def test_a_suspension_lifted_needs_approval() -> None:
         plan = plan_of({}, approvals=Approvals(), was_suspended=was, suspended=wanted)
         assert plan.approvals is not None
         assert plan.approvals.needed == needed
-
-
-def test_the_stricter_of_then_and_now_counts() -> None:
-    """Rules of the plan and of the project as it is now; an override may need more."""
-    plan = plan_of(MORE, approvals=Approvals(rules=(ApprovalRule(approvals=1), ApprovalRule(approvals=4, overridden=True))))
-    now = Safeguards(guards={}, approvals=Approvals(rules=(ApprovalRule(approvals=2),)))
-    none = Safeguards(guards={})
-    assert (approvals_needed(plan, now), approvals_needed(plan, none), approvals_needed(plan, none, [GuardName.RAISED])) == (2, 1, 4)
-    elsewhere = replace(now, approvals=replace(now.approvals, environments=("production",)))  # type: ignore[type-var]
-    assert approvals_needed(plan, elsewhere) == 1
 
 
 @pytest.mark.parametrize(
