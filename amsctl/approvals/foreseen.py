@@ -20,7 +20,8 @@ from amsctl.approvals.signers import SignerList, names_behind
 from amsctl.regular import read_regular
 
 _MOST_KEY: Final = 64 * 1024
-_PRIVATE: Final = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----\s([A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----\s*")
+_LABEL: Final = rb"OPENSSH PRIVATE KEY-----"
+_PRIVATE: Final = re.compile(rb"-----BEGIN %b\s([A-Za-z0-9+/=\s]+)-----END %b\s*" % (_LABEL, _LABEL))
 _MAGIC: Final = b"openssh-key-v1\0"
 
 

@@ -21,7 +21,7 @@ from amsctl.provenance.trees import Entry, Kind, Tree, TreeFiles, tree_of
 class Stated:
     """A project of a commit, and what its manifests say of the accounts that were asked for. ``layers`` are the profiles that each of them uses.
     ``documents`` are the files, below the top of the repository, that all of it stands in, with the ids of their contents; none where links lead to them.
-    ``borrowed``: the commit's own project file cannot be read, and ``project`` is the one that rules.
+    ``borrowed``: the commit's own project file cannot be read, or leads to what cannot, and ``project`` is the one that rules.
     """
 
     folder: str
@@ -86,7 +86,12 @@ def _stated(
         try:
             desired = load(project, files=files)
         except AmsctlError as problem:
-            return None if _holds_none(problem, project) else _unreadable(tree.commit, problem)
+            if _holds_none(problem, project):
+                return None
+            lent = None if borrowed or otherwise is None or otherwise.root != folder else _loaded(otherwise, files)
+            if lent is None or otherwise is None:
+                return _unreadable(tree.commit, problem)
+            desired, project, borrowed = lent, otherwise, True
     layered = tuple(desired.layered([key for key in desired.keys() if key.number in numbers]))  # noqa: SIM118  no mapping
     used = {*profiles, *(layer.profile for _, layers in layered for layer in layers)}
     defined = [found[0] for name in used if (found := desired.profile(name, "")) is not None]
@@ -100,6 +105,14 @@ def _stated(
         manifests=desired,
         borrowed=borrowed,
     )
+
+
+def _loaded(project: Project, files: TreeFiles) -> Desired | None:
+    """The manifests of a project; ``None`` where they cannot be read."""
+    try:
+        return load(project, files=files)
+    except AmsctlError:
+        return None
 
 
 def _documents(tree: Tree, project: Project, files: TreeFiles, names: Collection[str]) -> dict[str, str]:

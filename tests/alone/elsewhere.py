@@ -144,7 +144,7 @@ class Place:
         assert (target.url, target.ams, target.environment) == (desk.ams.url, "desk", "desk")
         self.same(desk.apply(file), 8)
         assert desk.writes() == []
-        assert desk.approve("kim", file).code == 0
+        self.same(desk.approve("kim", file), 0)
         done = self.same(desk.run("apply", file), 0)
         assert f"ledger {desk.home / 'ledger.db'}" in done.err
         assert len(desk.writes()) == 1

@@ -385,8 +385,10 @@ def test_a_link_of_ones_own_to_the_project_is_followed(how: str, place: Place) -
 
 def test_the_shell_went_through_a_link_of_the_commit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shell's own name of the folder counts as that of -C does; one that is no longer true does not."""
-    shutil.rmtree(subfolder(place))
+    folder = subfolder(place)
     other_project(place, place.desk.home / "other")
+    shutil.move(folder / "approvers", place.desk.home / "other")
+    shutil.rmtree(folder)
     os.symlink(place.desk.home / "other", place.desk.root / "limits")
     place.desk.commit(who="jo")
     monkeypatch.chdir(place.desk.root / "limits")

