@@ -172,6 +172,7 @@ def sources_of(
     if repository is None:
         if option is not None:
             raise ConfigError("there is no repository of git here", where=here.root, found=f"--base {option}", hint="run amsctl in a clone")
+        _no_job_of_a_branch(here, pipeline)
         return replace(without_git(here), pipeline=pipeline)
     at = head_of(repository)
     if isinstance(at, Unknown):
@@ -179,6 +180,7 @@ def sources_of(
     if at is None:
         if option is not None:
             raise ConfigError("the repository has no commit yet", where=str(repository), found=f"--base {option}", hint="commit first")
+        _no_job_of_a_branch(here, pipeline)
         return replace(without_git(here, "the repository has no commit yet"), repository=repository, pipeline=pipeline)
     change = head or at.commit
     wanted = Wanted(
@@ -205,6 +207,25 @@ def sources_of(
         reason = f"the repository has no branch {here.base_branch}, which would be the branch of record"
         return replace(without_git(here, reason), repository=repository, head=at.commit, pipeline=pipeline)
     return _ruled(here, repository, at.commit, record, pipeline, strict=option is not None or pipeline is not None)
+
+
+def _no_job_of_a_branch(here: Project, pipeline: Pipeline | None) -> None:
+    """A job for a request or a branch has files of a commit, and whose rules hold for them, git alone can tell: a checkout without git, as an archive is,
+    would take those that the change brings. ConfigError.
+    """
+    if pipeline is None or not (pipeline.request or pipeline.branch):
+        return
+    if isinstance(pipeline.branch, Unknown):
+        raise pipeline.branch.as_error(
+            "the job's checkout is no clone, and its branch is not known, so nothing is sent anywhere", where=here.root
+        )
+    raise ConfigError(
+        f"the job is for {'a request' if pipeline.request else 'a branch'}, and its checkout is no clone, so nothing is sent anywhere",
+        where=here.root,
+        expected=f"a clone with the branch {pipeline.branch or here.base_branch}, whose project file rules",
+        found="no commit of git",
+        hint="install git in the image so that the checkout is a clone (actions/checkout downloads an archive where git is missing)",
+    )
 
 
 def _not_led_out(named: str, repository: Repository | None, environ: Mapping[str, str]) -> None:
@@ -253,12 +274,10 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
             found=broken,
             hint="mend it and merge that first; amsctl validate says what is wrong",
         )
-    if pipeline is not None and pipeline.request and not record.rivals:
-        _same_places(repository, head, record, ruling, folder, pipeline.default)
     rules = [ruling]
     if broken:  # the strictest reading: the last one that could be read, and what the change makes of it
         rules.append(RuleSet(place=f"{PROJECT_FILE} here", project=here, tree=_tree(repository, head), folder=here.root))
-    rules += _claimed(repository, record.rivals, folder)
+    rules += _of_rivals(repository, head, record, ruling, folder, pipeline)
     if record.base is not None and record.base != record.tip:
         older, _ = _readable(repository, record.base, folder, name) if _has(repository, record.base, folder) else (None, "")
         rules += [older] if older is not None else []
@@ -275,10 +294,40 @@ def _ruled(here: Project, repository: Repository, head: str, record: Record, pip
     )
 
 
-def _same_places(repository: Repository, head: str, record: Record, ruling: RuleSet, folder: str, default: str) -> None:
-    """A request names any branch that its author likes: one of no review leads no credential, write or record to another place than a branch does that
-    calls itself the branch of record. ConfigError, also where such a branch is not in this clone.
+def _of_rivals(repository: Repository, head: str, record: Record, ruling: RuleSet, folder: str, pipeline: Pipeline | None) -> list[RuleSet]:
+    """The rules of other branches that call themselves the branch of record, which must be met, too. ConfigError where they and those that rule cannot both
+    be met, and where such a branch is not in this clone.
+
+    A request names any branch that its author likes, and so does a push: one of no review neither makes the rules lighter nor leads a credential, write or
+    record elsewhere, also where ``--base`` repeats what the job says.
     """
+    against: tuple[str, ...] = ()
+    if pipeline is not None and (pipeline.request or pipeline.branch == short_name(record.ref)):
+        against = _against_job(repository, head, record, folder, pipeline.default)
+    where = f"{short_name(record.ref) or record.tip[:12]}: {_below(repository, folder)}"
+    for rules in _claimed(repository, against, folder):
+        if _places(rules.project) != _places(ruling.project):
+            raise ConfigError(
+                "the job is for a branch whose project file sends to other places than that of the branch of record, so nothing is sent anywhere",
+                where=where,
+                expected=f"the environments and the ledger of {rules.place}",
+                hint="make the request for the branch of record; or bring the project file of this branch into line with that one first",
+            )
+    found = _claimed(repository, dict.fromkeys([*record.rivals, *against]), folder)
+    for rules in found:
+        otherwise = _measures_otherwise(ruling.project, rules.project)
+        if otherwise:
+            raise ConfigError(
+                "two branches call themselves the branch of record, and their project files measure a plan differently, so nothing is sent anywhere",
+                where=where,
+                expected=f"{', '.join(otherwise)} of {rules.place}",
+                hint="name the branch of record, by --base or as the target of the request; or bring the project file of this branch into line first",
+            )
+    return found
+
+
+def _against_job(repository: Repository, head: str, record: Record, folder: str, default: str) -> tuple[str, ...]:
+    """The branches with a claim against the one that a job is for."""
     question = Question(
         repository=repository,
         head=head,
@@ -288,17 +337,22 @@ def _same_places(repository: Repository, head: str, record: Record, ruling: Rule
     )
     found = undisputed(question, Resolved(ref=record.ref, commit=record.tip))
     if isinstance(found, Unknown):
-        raise found.as_error(
-            "whether the request is for the branch of record is not known, so nothing is sent anywhere", where=str(repository)
-        )
-    for rules in _claimed(repository, found, folder):
-        if _places(rules.project) != _places(ruling.project):
-            raise ConfigError(
-                "the request is for a branch whose project file sends to other places than that of the branch of record, so nothing is sent anywhere",
-                where=f"{short_name(record.ref) or record.tip[:12]}: {_below(repository, folder)}",
-                expected=f"the environments and the ledger of {rules.place}",
-                hint="make the request for the branch of record; or bring the project file of this branch into line with that one first",
-            )
+        raise found.as_error("whether the job is for the branch of record is not known, so nothing is sent anywhere", where=str(repository))
+    return found
+
+
+def _measures_otherwise(ruling: Project, rival: Project) -> list[str]:
+    """The members by which a plan under ``ruling`` cannot be held against the rules of ``rival``: what its numbers mean, which of them it sets, what its
+    guards measure against, and a longer life.
+    """
+    days, ruling_days = (one.guards_days if one.guards else 0 for one in (rival, ruling))
+    differs = {
+        "unsetMeans": ruling.unset_means is not rival.unset_means,
+        "ownership": set(ruling.ownership) != set(rival.ownership),
+        "guardsAgainst": days not in {0, ruling_days},
+        "planValid": ruling.plan_valid_hours > rival.plan_valid_hours,
+    }
+    return [member for member, one in differs.items() if one]
 
 
 def _places(project: Project) -> tuple[object, ...]:
@@ -307,8 +361,8 @@ def _places(project: Project) -> tuple[object, ...]:
     return plain.environments, plain.default_environment, plain.ledger.url
 
 
-def _claimed(repository: Repository, rivals: Sequence[str], folder: str) -> list[RuleSet]:
-    """The rules of other branches with a claim to be the branch of record: a branch that ``--base`` names makes theirs no lighter."""
+def _claimed(repository: Repository, rivals: Iterable[str], folder: str) -> list[RuleSet]:
+    """The rules of other branches with a claim to be the branch of record."""
     found = []
     for ref in rivals:
         named = resolve(repository, ref)

@@ -271,6 +271,74 @@ def test_a_request_for_another_branch_that_leads_to_the_same_places(place: Place
     assert place.trap.heard == []
 
 
+def jobs(place: Place, base: str) -> list[dict[str, str]]:
+    """The environments of the jobs of a request for a branch, and of a push to one."""
+    gitlab = {"CI": "true", "GITLAB_CI": "true"}
+    asked = {**gitlab, "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": base}
+    return [
+        request_job(place.desk, base),
+        job(place.desk, GITHUB_REF=f"refs/heads/{base}"),
+        {**request_job(place.desk, base), "GITHUB_BASE_REF": "other"},
+        asked,
+        {**gitlab, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": base},
+        {"JENKINS_URL": "http://ci/", "CHANGE_TARGET": base},
+    ]
+
+
+def _without_commits(how: str) -> None:
+    @ATTEMPTS.add(f"the checkout of a job is {how}")
+    def _(place: Place) -> None:
+        desk = place.desk
+        on_branch(place, project(lured(place), ""))
+        os.rename(desk.root / ".git", desk.home / "away")
+        if how != "an archive":
+            desk.git("init", "-q")
+        for environ in jobs(place, "main"):
+            for words in (("plan",), ("get", "limits")):
+                ran = place.same(desk.run(*words, environ=environ), 1)
+                assert "so nothing is sent anywhere" in ran.err, ran.err
+
+
+for _what in ("an archive", "a repository without a commit"):
+    _without_commits(_what)
+
+
+@pytest.mark.parametrize("environ", [{}, {"CI": "true"}])
+def test_a_folder_without_git_is_planned_where_no_job_names_a_branch(environ: dict[str, str], place: Place) -> None:
+    """As the README does it."""
+    os.rename(place.desk.root / ".git", place.desk.home / "away")
+    place.same(place.desk.run("plan", environ=environ), 0)
+
+
+@ATTEMPTS.add("a request for a branch without a history, where trunk is the branch of record and no remote says so")
+def _(place: Place) -> None:
+    desk = place.desk
+    desk.git("branch", "-q", "-m", "main", "trunk")
+    desk.write("amsctl.yaml", project(said(place), SIGNATURES + "  baseBranch: trunk\n"))
+    desk.commit(who="root", signed=False)
+    desk.git("switch", "-q", "--orphan", "own")
+    desk.write("amsctl.yaml", project(lured(place), "  baseBranch: own\n"))
+    desk.commit(who="jo")
+    for branch in ("trunk", "own"):
+        desk.git("update-ref", f"refs/remotes/origin/{branch}", branch)
+    desk.git("switch", "-q", "-c", "change")
+    desk.write("accounts/a.yaml", account(RAISED))
+    desk.commit(who="jo")
+    github, pushed, _, gitlab, *more = jobs(place, "own")
+    for environ in (github, pushed, gitlab, *more, {**gitlab, "CI_DEFAULT_BRANCH": "trunk"}, told_default(place, "trunk")):
+        for words in (("plan",), ("plan", "--base", "origin/own")):
+            place.same(desk.run(*words, environ=environ), 1)
+
+
+def told_default(place: Place, default: str) -> dict[str, str]:
+    """The job of a request for ``own`` at GitHub, whose event tells the default branch."""
+    environ = request_job(place.desk, "own")
+    path = place.desk.home / "told.json"
+    event = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text())
+    path.write_text(json.dumps({**event, "repository": {"default_branch": default}}))
+    return {**environ, "GITHUB_EVENT_PATH": str(path)}
+
+
 # --- the project's folder ---
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.alone.cases import Cases
 from tests.alone.desk import LIVE, RAISED, SIGNATURES, Desk, account, line, project_text, signers
+from tests.alone.test_runs import request_job
 from tests.cli.conftest import Ran
 
 CASES = Cases()
@@ -316,6 +317,95 @@ def test_base_is_not_a_language(base: str, desk: Desk) -> None:
     desk.raise_it()
     ran = desk.run("plan", f"--base={base}", "-o", str(desk.home / "plan.json"))
     assert (ran.code, [one.path for one in desk.ams.log]) == (1, []), ran.err
+
+
+# --- a request for another branch ---
+
+
+def target(desk: Desk, safeguards: str, *, main: str = "", own: bool = True) -> dict[str, str]:
+    """A branch of sam's, made of main, which calls itself the base branch unless it is not its ``own``; and the environment of the job of a request for it.
+    ``safeguards`` is what it asks for, ``main`` a project file of main's.
+    """
+    desk.write("amsctl.yaml", main or project(desk))
+    desk.commit(who="root", signed=False)
+    desk.upstream()
+    desk.git("switch", "-q", "-c", "mine")
+    desk.write("amsctl.yaml", project(desk, safeguards + ("  baseBranch: mine\n" if own else "")))
+    desk.commit(who="sam", message="a branch of one's own")
+    desk.git("update-ref", "refs/remotes/origin/mine", "mine")
+    desk.git("switch", "-q", "-c", "change")
+    return request_job(desk, "mine")
+
+
+def requested(
+    name: str, code: int, says: str, safeguards: str, *, main: str = "", ruled: str = "  guards: none\n", own: bool = True
+) -> None:
+    """Sam's raise is planned and applied in the job of a request for such a branch, and nobody has approved it. ``main`` and ``ruled`` are what main asks
+    for.
+    """
+
+    @CASES.add(f"a request for a branch of sam's, which {name}", code, says)
+    def _(desk: Desk) -> Ran:
+        environ = target(desk, safeguards, main=project(desk, main or SIGNATURES, guards=ruled), own=own)
+        desk.raise_it()
+        return desk.apply(desk.plan("--base", "origin/mine", environ=environ), "--base", "origin/mine", environ=environ)
+
+
+requested("drops the approvals", 8, "needs 1 approval (main at", "")
+requested("drops the approvals, and calls main the base branch", 8, "needs 1 approval (main at", "", own=False)
+requested(
+    "asks for approvals of more alone", 8, "(main at", "  approvals: {from: signatures, rules: [{approvals: 1, lots: 100000}]}\n", main=TWO
+)
+requested("has no policies", 3, "policy small", "", main="  policies: [{name: small, maximum: {contracts: 600}}]\n")
+requested(
+    "has no windows",
+    7,
+    "closed",
+    "",
+    main="  windows: [{name: closed, effect: deny, timeZone: UTC, rrule: FREQ=DAILY, start: '2020-01-01T00:00', duration: P1D}]\n",
+)
+requested("has no guards", 3, "guard", "", main="  guardsAgainst: {days: 0}\n", ruled="  guards: {rowsChanged: {amount: 0}}\n")
+
+
+def measured(member: str, safeguards: str, *, ruled: str = "  guards: none\n") -> None:
+    """The branch has another ``member`` than main, in a request and where ``--base`` names it."""
+    says = f"expected {member} of main at"
+    requested(f"has another {member}", 1, says, SIGNATURES + safeguards, ruled=ruled)
+
+    @CASES.add(f"--base names a branch of sam's, which has another {member}", 1, says)
+    def _(desk: Desk) -> Ran:
+        target(desk, SIGNATURES + safeguards, main=project(desk, guards=ruled))
+        desk.raise_it()
+        return desk.alone("--base", "mine", apply=("--base", "mine"))
+
+
+measured("unsetMeans", "  unsetMeans: blocked\n")
+measured("ownership", "  ownership: [ef]\n")
+measured("planValid", "  planValid: 72\n")
+measured("guardsAgainst", "", ruled="")
+
+
+@CASES.add("a request for a branch of sam's, which has a list of its own", 8, "(main at")
+def _(desk: Desk) -> Ran:
+    desk.write("friends", signers(desk.keys, "sam") + line(desk.keys, "mallory", "friend@firm.example"))
+    environ = target(desk, "  approvals: {from: signatures, signers: friends}\n")
+    desk.raise_it()
+    file = desk.plan(environ=environ)
+    desk.sign("mallory", file, by="friend@firm.example")
+    return desk.apply(file, environ=environ)
+
+
+@CASES.add("a request for a branch of sam's, which holds the raise already, and sam approves an empty commit of jo's", 8, MADE)
+def _(desk: Desk) -> Ran:
+    desk.git("switch", "-q", "-c", "mine")
+    desk.raise_it()
+    desk.git("switch", "-q", "main")
+    desk.upstream()
+    desk.git("update-ref", "refs/remotes/origin/mine", "mine")
+    desk.git("switch", "-q", "-c", "change", "mine")
+    desk.commit(who="jo")
+    environ = request_job(desk, "mine", "jo-gh")
+    return desk.alone(environ=environ)
 
 
 # --- older and laxer rules ---

@@ -588,6 +588,19 @@ def _(desk: Desk) -> Ran:
     return desk.apply(file, "--merged", tip, environ={**common, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "main"})
 
 
+@way("a request for a release branch, whose project file calls main the branch of record")
+def _(desk: Desk) -> Ran:
+    desk.upstream()
+    desk.git("switch", "-q", "-c", "release")
+    desk.write("README.md", "the release\n")
+    desk.commit(who="kim")
+    desk.git("update-ref", "refs/remotes/origin/release", "release")
+    desk.git("switch", "-q", "-c", "change")
+    desk.raise_it("jo")
+    environ = request_job(desk, "release", "jo-gh")
+    return desk.apply(signed(desk, desk.plan("--base", "origin/release", environ=environ)), "--base", "origin/release", environ=environ)
+
+
 # --- reviews ---
 
 
