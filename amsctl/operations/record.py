@@ -174,6 +174,12 @@ def sources_of(
             raise ConfigError("there is no repository of git here", where=here.root, found=f"--base {option}", hint="run amsctl in a clone")
         _no_job_of_a_branch(here, pipeline)
         return replace(without_git(here), pipeline=pipeline)
+    with repository.git.one_look():
+        return _sources_in(here, repository, option, head, pipeline)
+
+
+def _sources_in(here: Project, repository: Repository, option: str | None, head: str | None, pipeline: Pipeline | None) -> Sources:
+    """``sources_of`` in a repository."""
     at = head_of(repository)
     if isinstance(at, Unknown):
         raise at.as_error("which commit is checked out is not known", where=str(repository))

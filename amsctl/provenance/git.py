@@ -18,8 +18,8 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Final
 
@@ -78,6 +78,7 @@ _OVERRIDDEN: Final = {
     "uploadpack.packObjectsHook": "false",
 }
 _OPTIONS: Final = ("--no-pager", *(part for name, value in _OVERRIDDEN.items() for part in ("-c", f"{name}={value}")))
+_OF_THE_STATE: Final = frozenset({"config", "for-each-ref", "symbolic-ref", "rev-parse"})
 _HARMLESS: Final = frozenset({"core.bare and core.worktree do not make sense"})
 _MOST_REASON: Final = 600
 _MOST_LINE: Final = 4096
@@ -95,11 +96,31 @@ class Git:
     top: str
     environ: Mapping[str, str]
     seconds: float = SECONDS
+    _looks: list[dict[tuple[str, ...], bytes | None]] = field(default_factory=list, compare=False, repr=False)
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Within it each question about refs and settings is asked once: all that is decided there is decided on one state of the repository."""
+        self._looks.append({})
+        try:
+            yield
+        finally:
+            self._looks.pop()
 
     def ask(self, *arguments: str, none: int | None = None) -> bytes | Unknown | None:
         """The whole output of a command, or Unknown with git's own reason. ``None`` where git ends with the exit code ``none`` and says nothing: how the
         commands of git that look for something tell that it is not there.
         """
+        look = self._looks[-1] if self._looks and arguments[0] in _OF_THE_STATE else None
+        key = (*arguments, str(none))
+        if look is not None and key in look:
+            return look[key]
+        answer = self._asked(*arguments, none=none)
+        if look is not None and not isinstance(answer, Unknown):
+            look[key] = answer
+        return answer
+
+    def _asked(self, *arguments: str, none: int | None) -> bytes | Unknown | None:
         running = _start(self, arguments)
         if isinstance(running, Unknown):
             return running
