@@ -480,3 +480,8 @@ class Project:
     def safeguards(self) -> Safeguards:
         """What the plans of this project are held against."""
         return Safeguards(guards=self.guards, policies=self.policies, approvals=self.approvals)
+
+    @property
+    def measured_days(self) -> int:
+        """How many days back guards measure a raise; 0 where they do not, or where there are none."""
+        return self.guards_days if self.guards else 0

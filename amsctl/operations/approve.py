@@ -54,7 +54,7 @@ class Signing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A plan that is about to be signed, and what could not be checked of it, each in so many words; empty where all was."""
+    """A plan that is about to be signed, and what could not be checked of it, in words for the signer; empty where all was."""
 
     file: PlanFile
     sources: Sources
@@ -123,17 +123,13 @@ def _ledger(sources: Sources, environ: Mapping[str, str], stack: ExitStack) -> L
 def _by_ledger(sources: Sources) -> str:
     """What is not known without the ledger."""
     twice = "whether the plan was carried out already"
-    return f"{twice}, and the values of the past by the ledger" if _days(sources) else twice
-
-
-def _days(sources: Sources) -> int:
-    return sources.project.guards_days if sources.project.guards else 0
+    return f"{twice}, and the values of the past by the ledger" if sources.project.measured_days else twice
 
 
 def _points(plan: Plan, sources: Sources, ledger: Ledger, clock: Clock) -> Points:
     """The values of the past as the ledger has them now, which the apply will measure by."""
     past = past_of(
-        days=_days(sources),
+        days=sources.project.measured_days,
         unset_means=UnsetMeans(plan.target.unset_means),
         ams=plan.target.ams,
         now=clock.wall(),

@@ -351,11 +351,10 @@ def _measures_otherwise(ruling: Project, rival: Project) -> list[str]:
     """The members by which a plan under ``ruling`` cannot be held against the rules of ``rival``: what its numbers mean, which of them it sets, what its
     guards measure against, and a longer life.
     """
-    days, ruling_days = (one.guards_days if one.guards else 0 for one in (rival, ruling))
     differs = {
         "unsetMeans": ruling.unset_means is not rival.unset_means,
         "ownership": set(ruling.ownership) != set(rival.ownership),
-        "guardsAgainst": days not in {0, ruling_days},
+        "guardsAgainst": rival.measured_days not in {0, ruling.measured_days},
         "planValid": ruling.plan_valid_hours > rival.plan_valid_hours,
     }
     return [member for member, one in differs.items() if one]

@@ -245,7 +245,7 @@ class _Conduct:
         """The values of the past as the ledger has them now: another run may have written since the plan was made."""
         u, target = self.u, self.plan.target
         past = past_of(
-            days=u.project.guards_days if u.project.guards else 0,
+            days=u.project.measured_days,
             unset_means=UnsetMeans(target.unset_means),
             ams=target.ams,
             now=self.clock.wall(),
