@@ -454,7 +454,7 @@ def _check_safeguards(plan: Plan, sources: Sources) -> None:
     stated = stated_safeguards(plan)
     for one in _rules_since(plan, sources):
         project = one.project.safeguards.at(plan.target.environment)
-        days = one.project.guards_days if project.guards else 0
+        days = one.project.measured_days
         if (
             (project.guards, project.policies) == (stated.guards, stated.policies)
             and _asked(project.approvals) == _asked(stated.approvals)
