@@ -1,4 +1,4 @@
-"""Whether a signature with a key would count, told before anybody is asked and before anything is signed: nobody enters a passphrase or touches a token
+"""Whether a signature with a key would count, known before a person is asked and before anything is signed: no one enters a passphrase or touches a token
 for an approval that is then refused.
 
 Whose key it is, its public half says. Whether a line's options let it sign now is ssh-keygen's to say, once there is a signature.

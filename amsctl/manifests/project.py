@@ -160,7 +160,7 @@ def _check_apart(project: Project, findings: Findings) -> None:
 
 
 def _check_alike(project: Project, document: Node, findings: Findings) -> None:
-    """Environments of one AMS are under one set of rules, or whoever chooses the environment chooses the rules."""
+    """Environments of one AMS must have one set of rules: otherwise a person picks lighter rules by picking an environment."""
     assert isinstance(document, Map)
     spec = map_at(document, "spec")
     named: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """Approve: everything that apply will derive is derived before a person signs, as far as it can be reached, and what cannot is named.
 
-Whoever could not sign, and whatever no signature can help any more, is told before a person is asked.
+A key that cannot approve, and a plan that no signature can help, are refused before a person is asked.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _points(plan: Plan, sources: Sources, ledger: Ledger, clock: Clock) -> Point
 
 
 def _reach(reviewed: Reviewed, environment: Environment, points: Points | None, clock: Clock) -> tuple[str, ...]:
-    """Derive the plan again on what is live; what could not be, in so many words."""
+    """Derive the plan again on what is live; and say what could not be derived."""
     from amsctl.ams.client import open_reader
 
     async def derive() -> tuple[str, ...]:
