@@ -14,14 +14,14 @@ from amsctl.approvals.foreseen import foresight
 from amsctl.concurrently import for_each
 from amsctl.errors import AmsError, ConfigError, LedgerFailed, Refused, Stale
 from amsctl.ledger.evidence import earlier_of
-from amsctl.model import AccountKey, DesiredAccount, UnsetMeans
+from amsctl.model import AccountKey, DesiredAccount
 from amsctl.operations import flow, runs
 from amsctl.operations.agreement import keygen_of, signed
 from amsctl.operations.apply import way_back_of
 from amsctl.operations.authorise import Evidence, Reviewed, authorise, review
 from amsctl.operations.derivation import findings_by_account
 from amsctl.operations.ledger import project_ledger
-from amsctl.operations.points import past_of
+from amsctl.operations.points import points_now
 from amsctl.operations.record import Sources
 from amsctl.planning.arrange import arrange, observed_of
 from amsctl.planning.diff import added_rows, diff
@@ -74,7 +74,7 @@ def checked(file: PlanFile, sources: Sources, environ: Mapping[str, str], signin
         ledger, points, way_back = None, None, None
         try:
             ledger = _ledger(sources, environ, stack)
-            points = _points(plan, sources, ledger, clock)
+            points = points_now(plan, sources.project, ledger, clock)
         except (ConfigError, LedgerFailed) as problem:
             unchecked.append(f"{_by_ledger(sources)}: {problem}")
         if ledger is not None and environment is not None:
@@ -124,19 +124,6 @@ def _by_ledger(sources: Sources) -> str:
     """What is not known without the ledger."""
     twice = "whether the plan was carried out already"
     return f"{twice}, and the values of the past by the ledger" if sources.project.measured_days else twice
-
-
-def _points(plan: Plan, sources: Sources, ledger: Ledger, clock: Clock) -> Points:
-    """The values of the past as the ledger has them now, which the apply will measure by."""
-    past = past_of(
-        days=sources.project.measured_days,
-        unset_means=UnsetMeans(plan.target.unset_means),
-        ams=plan.target.ams,
-        now=clock.wall(),
-        ledger=ledger,
-        strict=True,
-    )
-    return past(plan.changes).points
 
 
 # --- by the AMS ---

@@ -34,6 +34,7 @@ from amsctl.provenance.trees import Kind, Tree, TreeFiles, tree_of
 if TYPE_CHECKING:
     from amsctl.config import Environment, Project
     from amsctl.ledger.store import Clock, Ledger
+    from amsctl.planning.plan import Plan
     from amsctl.provenance.repository import Repository
 
 _LAST_SECOND: Final = 253_402_300_799
@@ -96,6 +97,21 @@ def past_of(
         return Known(against=Against(days=days, sources=tuple(sources), unread=problem), points=points)
 
     return past
+
+
+def points_now(plan: Plan, project: Project, ledger: Ledger, clock: Clock) -> Points:
+    """The values of the past as the ledger has them now, by which a plan is signed and applied: another run may have written since it was made. LedgerFailed
+    where a record cannot be read.
+    """
+    past = past_of(
+        days=project.measured_days,
+        unset_means=UnsetMeans(plan.target.unset_means),
+        ams=plan.target.ams,
+        now=clock.wall(),
+        ledger=ledger,
+        strict=True,
+    )
+    return past(plan.changes).points
 
 
 @contextmanager

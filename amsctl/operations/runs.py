@@ -26,7 +26,7 @@ from amsctl.ledger.evidence import Earlier, earlier_of
 from amsctl.ledger.leases import Leases, Offload, held
 from amsctl.ledger.recorder import Cause, LedgerRecorder
 from amsctl.ledger.values import Attempt, Draft, Kind, Run, Scope
-from amsctl.model import AccountKey, Firm, Phase, UnsetMeans
+from amsctl.model import AccountKey, Firm, Phase
 from amsctl.operations.authorise import Reviewed, authorise
 from amsctl.operations.flow import (
     Progress,
@@ -35,7 +35,7 @@ from amsctl.operations.flow import (
     rules_of,
     silent,
 )
-from amsctl.operations.points import past_of
+from amsctl.operations.points import points_now
 from amsctl.operations.spending import reviews_of, spent_at
 from amsctl.planning.codec import decode_changes
 from amsctl.planning.inverse import Inversion
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from amsctl.ledger.store import Ledger
     from amsctl.ledger.values import Holder
     from amsctl.planning.plan import Step
-    from amsctl.planning.points import Points
     from amsctl.windows.hours import Hours
 
 MOST_CLOCK_OFFSET_SECONDS: Final = 300.0
@@ -201,7 +200,7 @@ class _Conduct:
 
     async def carry_out(self, resumed: Run | None) -> Report:
         plan, u = self.plan, self.u
-        points = await u.surroundings.offload(self._points)
+        points = await u.surroundings.offload(points_now, plan, u.project, u.ledger, self.clock)
         # Where the branch of record has a history, it may say more than a ledger that does not know a leg for as long: that is asked once the AMS is read.
         sure = {key: point for key, point in points.items() if self.reviewed.past is None or point.rank is not Rank.FIRST}
         for rules in self.reviewed.rules:
@@ -240,19 +239,6 @@ class _Conduct:
             found="none",
             hint="try again; where this AMS never sends a Date, a plan needs neither windows nor approvals to be applied",
         )
-
-    def _points(self) -> Points:
-        """The values of the past as the ledger has them now: another run may have written since the plan was made."""
-        u, target = self.u, self.plan.target
-        past = past_of(
-            days=u.project.measured_days,
-            unset_means=UnsetMeans(target.unset_means),
-            ams=target.ams,
-            now=self.clock.wall(),
-            ledger=u.ledger,
-            strict=True,
-        )
-        return past(self.plan.changes).points
 
     async def _firms(self, reader: Reader) -> dict[str, Firm]:
         """The clearing firms that are written, and those that were read and have calls that an earlier run left open, by the AMS's name.
